@@ -1,0 +1,146 @@
+"""What a caller asks: the completion request and its tools. Validated once, here."""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
+
+from nexus3.wire import openai_shapes
+from nexus3.wire.messages import CacheMark, Frozen, JsonObject, Message, Role
+
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+Priority = Literal["interactive", "normal", "batch"]
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class Tool(Frozen):
+    """A function that the model may call. ``parameters`` is a JSON schema of type object; empty means no arguments.
+
+    ``strict`` asks the provider to enforce the schema, where it can.
+    """
+
+    name: str
+    description: str | None = None
+    parameters: JsonObject = Field(default_factory=dict)
+    strict: bool | None = None
+    cache: CacheMark | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_openai(cls, value: object) -> object:
+        return openai_shapes.tool(value)
+
+    @field_validator("name")
+    @classmethod
+    def _portable_name(cls, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"tool name {name!r}: use 1 to 64 of A-Z a-z 0-9 _ -, which every provider takes")
+        return name
+
+
+class Reasoning(Frozen):
+    """How much a model shall think: an effort, or a budget in tokens where the model takes one.
+
+    ``visible`` asks for the text of the reasoning (or to leave it out), where the provider can.
+    """
+
+    effort: Effort | None = None
+    budget_tokens: int | None = Field(default=None, ge=0)
+    visible: bool | None = None
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> Self:
+        if self.effort is not None and self.budget_tokens is not None:
+            raise ValueError("give effort or budget_tokens, not both")
+        return self
+
+
+def _read_reasoning(value: object) -> object:
+    """``True`` is effort high (what the original sent), ``False`` none, a word is an effort."""
+    if isinstance(value, bool):
+        return {"effort": "high" if value else "none"}
+    if isinstance(value, str):
+        return {"effort": value}
+    return value
+
+
+ReasoningSetting = Annotated[Reasoning, BeforeValidator(_read_reasoning)]
+
+
+class OutputSchema(Frozen):
+    """The JSON schema that the answer shall satisfy. ``schema`` ``None`` asks for any JSON object."""
+
+    schema_: JsonObject | None = Field(alias="schema")
+    name: str = "response"
+    description: str | None = None
+    strict: bool | None = None
+
+
+def _read_output_schema(value: object) -> object:
+    if isinstance(value, type) and issubclass(value, BaseModel):
+        return {"schema": value.model_json_schema(), "name": _NAME_UNSAFE.sub("_", value.__name__)[:64]}
+    return openai_shapes.output_schema(value)
+
+
+_NAME_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
+
+
+def _read_stop(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+class CompletionRequest(Frozen):
+    """One completion. Unset fields are left to the model's configuration, then to the provider.
+
+    ``messages``, ``tools`` and ``tool_choice`` also take the OpenAI dict shapes. Raises pydantic's ``ValidationError``
+    (a ``ValueError``) that names the place.
+    """
+
+    model: str | None = None
+    """An alias, ``provider:model`` or ``provider/model``; ``None`` is the configured ``default_model``."""
+    messages: tuple[Message, ...] = Field(min_length=1)
+    tools: tuple[Tool, ...] = ()
+    tool_choice: Annotated[str | None, BeforeValidator(openai_shapes.tool_choice)] = None
+    """``auto``, ``none``, ``required``, or the name of one of ``tools``."""
+    parallel_tool_calls: bool | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    stop: Annotated[tuple[str, ...], BeforeValidator(_read_stop)] = ()
+    seed: int | None = None
+    output_schema: Annotated[OutputSchema | None, BeforeValidator(_read_output_schema)] = None
+    """A JSON schema, a pydantic model class, an :class:`OutputSchema`, or OpenAI's ``response_format``."""
+    reasoning: ReasoningSetting | None = None
+    prompt_caching: bool | None = None
+    """Whether marks are set on the system prompt and the penultimate user turn, where the provider takes marks."""
+    user: str | None = None
+    """An opaque id of the end user, for the provider's abuse detection."""
+    metadata: dict[str, str] = Field(default_factory=dict)
+    extra_body: JsonObject = Field(default_factory=dict)
+    """Merged into the body last: objects deeply, lists replaced; ``null`` deletes a key we would send."""
+    timeout: float | None = Field(default=None, gt=0)
+    """Seconds from acceptance to the terminal event, waiting and retries included; ``None`` is the provider's."""
+    fallbacks: tuple[str, ...] | None = None
+    """Models to go on with when this one fails before any content; ``None`` is the configured list."""
+    priority: Priority = "normal"
+    caller: str | None = None
+    """Who asks: the key of fairness and caps."""
+
+    @model_validator(mode="after")
+    def _choice_names_a_tool(self) -> Self:
+        names = [tool.name for tool in self.tools]
+        for name in {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"tools: the name {name!r} is given twice")
+        if self.tool_choice is None or self.tool_choice in ("auto", "none", "required"):
+            if self.tool_choice == "required" and not self.tools:
+                raise ValueError("tool_choice: required, but there are no tools")
+        elif self.tool_choice not in names:
+            raise ValueError(
+                f"tool_choice: {self.tool_choice!r} is none of auto, none, required or the tools "
+                f"({', '.join(names) or 'there are none'})"
+            )
+        for place, message in enumerate(self.messages):
+            if message.role is Role.TOOL and not message.tool_call_id:
+                raise ValueError(f"messages[{place}]: a tool result needs tool_call_id")
+        return self
