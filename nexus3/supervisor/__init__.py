@@ -1,0 +1,1 @@
+"""Whether it keeps running: children, restarts, the block. Knows nothing of providers; imports only ``errors``."""
