@@ -1,0 +1,144 @@
+"""The front desk: gives a ticket its number, names and deadline, and hands it to its slot, or says why not."""
+
+import itertools
+from collections.abc import Awaitable, Callable, Mapping
+
+import trio
+
+from nexus3.actors.client import Submission
+from nexus3.actors.forward import forward
+from nexus3.actors.reply import ReplyStream
+from nexus3.actors.route import Route, target_of, wants_stream, with_defaults
+from nexus3.actors.slot import Slot
+from nexus3.actors.ticket import Ticket
+from nexus3.errors import ConfigError
+from nexus3.observe import catalog
+from nexus3.observe.log import Log
+from nexus3.wire.events import StreamEvent
+from nexus3.wire.failures import Failure, fail
+from nexus3.wire.requests import CompletionRequest
+
+CLOSED = fail("unavailable", "closed", "The supervisor is closed.")
+DRAINING = fail("unavailable", "draining", "The supervisor is closing and takes no new requests.")
+
+Spawn = Callable[[Callable[[], Awaitable[None]]], None]
+"""Starts a task that lives as long as the supervisor's block."""
+
+
+Find = Callable[[CompletionRequest], Route | Failure]
+"""What a request's model string means."""
+
+
+class Admission:
+    """One per supervisor. Accepting is synchronous: there is no state between offered and accepted."""
+
+    def __init__(
+        self,
+        slots: Mapping[str, Slot],
+        find: Find,
+        spawn: Spawn,
+        log: Log,
+    ) -> None:
+        self._slots = slots
+        self._find = find
+        self._spawn = spawn
+        self._log = log
+        self._numbers = itertools.count(1)
+        self._refusal: Failure | None = None
+        self._forwarding: set[Ticket] = set()
+        self._forwarded = trio.Event()
+
+    @property
+    def is_open(self) -> bool:
+        """New requests are taken."""
+        return self._refusal is None
+
+    def admit_here(self, ticket: Ticket, route: Route | None = None) -> None:
+        """:meth:`admit` from the task that will read the answer: its own deadline is taken as a hint."""
+        ticket.patience = trio.current_effective_deadline()
+        self.admit(ticket, route)
+
+    def admit(self, ticket: Ticket, route: Route | None = None) -> None:
+        """Accept the ticket, or settle it. ``route`` decides before the request's model string.
+
+        A ticket that was admitted before becomes a dead letter.
+        """
+        if ticket.token is not None:
+            self._log(catalog.DEAD_LETTER, {"request": ticket.id, "reason": "submitted_twice"})
+            return
+        ticket.token = trio.lowlevel.current_trio_token()
+        ticket.id = f"r{next(self._numbers)}"
+        ticket.accepted_at = trio.current_time()
+        if self._refusal is not None:
+            ticket.fail(self._refusal)
+            return
+        found = route or self._find(ticket.request)
+        if isinstance(found, Failure):
+            ticket.fail(found)
+            return
+        self._address(ticket, found)
+
+    def _address(self, ticket: Ticket, route: Route) -> None:
+        slot = self._slots[route.provider]
+        ticket.provider, ticket.model = route.provider, route.model_id
+        ticket.deadline = ticket.accepted_at + (ticket.request.timeout or slot.provider.request_timeout)
+        ticket.stream = wants_stream(slot.provider, route.settings)
+        ticket.request = with_defaults(ticket.request, route.settings)
+        try:
+            ticket.target = target_of(slot.provider, route)
+        except ConfigError as error:
+            ticket.fail(fail("bad_request", "no_url", str(error)))
+            return
+        slot.admit(ticket)
+
+    async def take_in(self, submissions: trio.MemoryReceiveChannel[Submission], caller: str | None) -> None:
+        """Admit whatever is sent, until the channel is closed. Owns the receiving end."""
+        with submissions:
+            async for submission in submissions:
+                # No checkpoint from here to the ledger: what was sent is accepted.
+                ticket, stream = submission.hand_over()
+                ticket.caller = ticket.caller or caller
+                self.admit(ticket)
+                if submission.reply_to is not None:
+                    self._forwarding.add(ticket)
+                    self._spawn(self._forwarder(ticket, stream, submission.reply_to))
+
+    def _forwarder(
+        self, ticket: Ticket, stream: ReplyStream, reply_to: trio.MemorySendChannel[StreamEvent]
+    ) -> Callable[[], Awaitable[None]]:
+        slot = self._slots.get(ticket.provider)
+        stall_timeout = slot.provider.limits.stall_timeout if slot else 60.0
+
+        async def task() -> None:
+            try:
+                await forward(ticket, stream, reply_to, stall_timeout=stall_timeout, log=self._log)
+            finally:
+                self._forwarding.discard(ticket)
+                self._forwarded.set()
+
+        return task
+
+    async def drain(self) -> None:
+        """Refuse new requests; wait until accepted ones are settled and the reply channels that callers brought are
+        filled. Bounded: each request has a deadline, each full channel its stall timeout."""
+        # A submission whose send() has returned is in the hands of a task that may not have run yet. Tasks run in
+        # batches, in any order within one: after two turns it has.
+        for _ in range(2):
+            await trio.lowlevel.checkpoint()
+        self._refuse(DRAINING)
+        for slot in self._slots.values():
+            await slot.drained()
+        while self._forwarding:
+            self._forwarded = trio.Event()
+            await self._forwarded.wait()
+
+    def abandon(self) -> None:
+        """Refuse new requests and settle all that are left, now."""
+        self._refuse(CLOSED)
+        for slot in self._slots.values():
+            slot.settle_all(CLOSED)
+
+    def _refuse(self, reason: Failure) -> None:
+        self._refusal = reason
+        for slot in self._slots.values():
+            slot.close(reason)

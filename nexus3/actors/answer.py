@@ -1,0 +1,171 @@
+"""Reads one response into a ticket: errors, streams, and whole bodies, within the limits."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+import trio
+
+from nexus3.actors.limits import Limits
+from nexus3.actors.pool import Response, TransportFault
+from nexus3.actors.ticket import Ticket
+from nexus3.actors.watch import Watch
+from nexus3.wire.catalog import Target
+from nexus3.wire.classify import request_id_of, response_failure
+from nexus3.wire.codecs import Codec, Decoder, Reply
+from nexus3.wire.failures import Failure, fail
+
+OnReply = Callable[[Reply, str | None], None]
+"""Takes the whole answer and the provider's id of the exchange; settles the ticket."""
+
+
+class Answer:
+    """One attempt's answer. ``on_reply`` is called once, as soon as the answer is complete."""
+
+    def __init__(self, ticket: Ticket, codec: Codec, target: Target, limits: Limits, on_reply: OnReply) -> None:
+        self._ticket = ticket
+        self._codec = codec
+        self._target = target
+        self._limits = limits
+        self._on_reply = on_reply
+        self._request_id: str | None = None
+        self._decoder: Decoder | None = None
+
+    async def read(self, response: Response, watch: Watch, *, stream: bool, wall_now: float) -> Failure | None:
+        """Read until the answer is complete (``None``) or has failed.
+
+        Raises:
+            TransportFault: the body was cut off; :meth:`cut_off` says what that means.
+            SlowConsumer: the ticket's reader does not read.
+        """
+        self._request_id = request_id_of(response.headers)
+        if not 200 <= response.status < 300:
+            body, truncated = await self._error_body(response)
+            return response_failure(response.status, response.headers, body, wall_now=wall_now, truncated=truncated)
+        first = await response.receive_some()
+        match _kind_of_body(response.headers.get("content-type", ""), first, asked_for_stream=stream):
+            case "events":
+                return await self._read_events(response, watch, first)
+            case "json":
+                return await self._read_body(response, watch, first)
+            case "other":
+                shown = response.headers.get("content-type", "")[:80]
+                return fail(
+                    "protocol",
+                    "wrong_content_type",
+                    f"The server answered with {shown!r}, which is no answer of this API; check base_url.",
+                    phase="headers",
+                )
+
+    async def _read_events(self, response: Response, watch: Watch, data: bytes) -> Failure | None:
+        decoder = self._codec.open_decoder(self._target, request_id=self._request_id, limits=self._limits.decode)
+        self._decoder = self._ticket.decoder = decoder
+        left = self._limits.max_stream_bytes
+        while True:
+            if not data:
+                events = decoder.end()
+            else:
+                left -= len(data)
+                if left < 0:
+                    limit = self._limits.max_stream_bytes
+                    events = decoder.end(
+                        fail("limit", "max_stream_bytes", f"The stream is longer than {limit} bytes.", phase="stream")
+                    )
+                else:
+                    events = decoder.feed(data)
+                    watch.bytes_came(content=decoder.emitted and bool(events))
+            if events:
+                self._mark_emitted(decoder.emitted)
+                if not self._ticket.offer(events):
+                    # The reader is behind; that is not the provider's fault.
+                    watch.pause()
+                    await self._ticket.deliver(events, self._limits.stall_timeout)
+                    watch.resume()
+            if decoder.outcome is not None:
+                return self._conclude(decoder.outcome)
+            if decoder.proven:
+                watch.answer_is_complete()
+            data = await response.receive_some()
+
+    async def _read_body(self, response: Response, watch: Watch, data: bytes) -> Failure | None:
+        limit = self._limits.max_body_bytes
+        body = bytearray(data)
+        while data := await response.receive_some():
+            body += data
+            watch.bytes_came(content=False)
+            if len(body) > limit:
+                return fail("limit", "max_body_bytes", f"The answer is longer than {limit} bytes.", phase="stream")
+        events, outcome = self._codec.decode_body(
+            bytes(body), self._target, request_id=self._request_id, limits=self._limits.decode
+        )
+        if events:
+            self._mark_emitted(isinstance(outcome, Reply))
+            watch.pause()
+            await self._ticket.deliver(events, self._limits.stall_timeout)
+        return self._conclude(outcome)
+
+    async def _error_body(self, response: Response) -> tuple[bytes, bool]:
+        """At most ``max_error_body_bytes`` within ``error_body_timeout``, and whether there was more."""
+        body = bytearray()
+        with trio.move_on_after(self._limits.error_body_timeout):
+            try:
+                while data := await response.receive_some():
+                    body += data
+                    if len(body) > self._limits.max_error_body_bytes:
+                        return bytes(body[: self._limits.max_error_body_bytes]), True
+                return bytes(body), False
+            except TransportFault:
+                pass  # the status has said enough
+        return bytes(body), True
+
+    async def cut_off(self, failure: Failure) -> Failure | None:
+        """The exchange broke, or a deadline passed: ``None`` where the answer was proven complete before that."""
+        failure = msgspec.structs.replace(
+            failure,
+            request_id=failure.request_id or self._request_id,
+            phase="first_event" if failure.phase == "stream" and not self._ticket.emitted else failure.phase,
+        )
+        decoder = self._decoder
+        if decoder is None:
+            return failure
+        events = decoder.end(failure)
+        if events:
+            self._mark_emitted(decoder.emitted)
+            await self._ticket.deliver(events, self._limits.stall_timeout)
+        return self._conclude(decoder.outcome or failure)
+
+    async def drain(self, response: Response) -> None:
+        """Read a short rest after the end marker, so that the connection can be used again."""
+        left = self._limits.max_drain_bytes
+        with trio.move_on_after(self._limits.drain_timeout):
+            try:
+                while left > 0 and (data := await response.receive_some()):
+                    left -= len(data)
+            except TransportFault:
+                pass  # nobody waits for these bytes
+
+    def _mark_emitted(self, emitted: bool) -> None:
+        # Before the hand-over: a crash in between must not lead to a repetition.
+        if emitted and not self._ticket.emitted:
+            self._ticket.emitted = True
+            self._ticket.first_event_at = trio.current_time()
+
+    def _conclude(self, outcome: Reply | Failure) -> Failure | None:
+        if isinstance(outcome, Failure):
+            return outcome
+        self._on_reply(outcome, self._request_id)
+        return None
+
+
+def _kind_of_body(content_type: str, first: bytes, *, asked_for_stream: bool) -> Literal["events", "json", "other"]:
+    """What the body is read as. A server may ignore what was asked, and may forget to say what it sends."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "text/event-stream":
+        return "events"
+    if kind == "application/json" or kind.endswith("+json"):
+        return "json"
+    if kind:
+        return "other"
+    if not first:
+        return "events" if asked_for_stream else "json"
+    return "json" if first.lstrip().startswith((b"{", b"[")) else "events"

@@ -1,0 +1,78 @@
+"""One HTTP round trip: encode, send, decode into events. No retry here."""
+
+from collections.abc import Callable
+
+from nexus3.actors.answer import Answer, OnReply
+from nexus3.actors.credentials import Credentials
+from nexus3.actors.pool import Pool, TransportFault
+from nexus3.actors.resolved import ResolvedProvider
+from nexus3.actors.ticket import Ticket
+from nexus3.actors.watch import Watch
+from nexus3.wire.catalog import Target
+from nexus3.wire.codecs.dialects import CODECS
+from nexus3.wire.events import AttemptStarted, StreamEvent
+from nexus3.wire.failures import Failure, ProviderError, fail
+
+
+async def attempt(
+    ticket: Ticket,
+    target: Target,
+    provider: ResolvedProvider,
+    pool: Pool,
+    credentials: Credentials,
+    *,
+    wall_clock: Callable[[], float],
+    on_reply: OnReply,
+) -> Failure | None:
+    """Make one attempt; its events go to the ticket as they arrive.
+
+    ``on_reply`` is called as soon as the answer is complete, before the connection is drained for reuse; then the
+    result is ``None``. Else it is the failure, which the caller completes with provider, attempts and partial content.
+    Cancelling closes the connection at once.
+
+    Raises:
+        SlowConsumer: the ticket's reader does not read.
+    """
+    limits = provider.limits
+    codec = CODECS[target.type.dialect]
+    try:
+        encoded = codec.encode(ticket.request, target, stream=ticket.stream)
+        secret_headers = await credentials.headers()
+    except ProviderError as error:
+        return error.failure
+    if len(encoded.body) > limits.max_request_bytes:
+        problem = f"The request has {len(encoded.body)} bytes; max_request_bytes allows {limits.max_request_bytes}."
+        return fail("limit", "max_request_bytes", problem, phase="request")
+    ticket.decoder = None
+    notices = encoded.notices if ticket.attempts == 1 else ()
+    started: list[StreamEvent] = [AttemptStarted(ticket.attempts, target.provider, target.model), *notices]
+    started += ticket.pending_notices
+    ticket.pending_notices.clear()
+    await ticket.deliver(started, limits.stall_timeout)
+
+    watch = Watch(limits)
+
+    def on_sent() -> None:
+        ticket.sent = True
+        watch.sent()
+
+    answer = Answer(ticket, codec, target, limits, on_reply)
+    cut = _NO_END
+    with watch.scope:
+        try:
+            async with pool.exchange(
+                encoded.url, [*encoded.headers, *secret_headers], encoded.body, on_sent=on_sent
+            ) as response:
+                watch.head_came()
+                failure = await answer.read(response, watch, stream=ticket.stream, wall_now=wall_clock())
+                if failure is None:
+                    await answer.drain(response)
+                return failure
+        except TransportFault as fault:
+            cut = fault.failure
+    if ticket.terminal is not None:
+        return None  # the answer was complete; only the drain was cut off
+    return await answer.cut_off(watch.failure() if watch.scope.cancelled_caught else cut)
+
+
+_NO_END = fail("internal", "no_end", "The exchange ended without an outcome.")

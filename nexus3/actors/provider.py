@@ -1,0 +1,78 @@
+"""The provider actor: one incarnation. Its loop only admits and spawns; each request is a task of its own.
+
+A provider's trouble is a failure value of one request. An :class:`ActorFault`, a broken invariant, ends the
+incarnation with everything it opened; what becomes of its tickets is the slot's to decide.
+"""
+
+import time
+import traceback
+from random import Random
+
+import trio
+
+from nexus3.actors.credentials import Credentials
+from nexus3.actors.exchange import exchange
+from nexus3.actors.pool import Pool, open_pool
+from nexus3.actors.slot import Slot
+from nexus3.actors.ticket import Ticket
+from nexus3.observe import catalog
+from nexus3.observe.log import Log
+from nexus3.wire.failures import Failure, fail
+
+
+class ActorFault(Exception):  # noqa: N818 - the supervisor's word for what ends an incarnation
+    """An invariant of the actor is broken: this incarnation must end."""
+
+
+async def run_provider(
+    slot: Slot, rng: Random, log: Log, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """One incarnation: open a pool, serve the slot's tickets, for ever.
+
+    Raises:
+        ActorFault: (in a group) the slot's fault was set.
+    """
+    credentials = Credentials(slot.provider, time.time)
+    async with open_pool(slot.provider) as pool, trio.open_nursery() as nursery:
+        nursery.start_soon(_crash_on_fault, slot)
+        task_status.started()
+        while True:
+            ticket = await slot.next_ticket()
+            # In the caller's context, so that what it bound for its logs is on our lines too.
+            ticket.context.run(nursery.start_soon, _serve, slot, ticket, pool, credentials, rng, log)
+
+
+async def _crash_on_fault(slot: Slot) -> None:
+    await slot.fault.wait()
+    raise ActorFault(f"{slot.name}: the incarnation was told to crash")
+
+
+async def _serve(slot: Slot, ticket: Ticket, pool: Pool, credentials: Credentials, rng: Random, log: Log) -> None:
+    """One request, from admission to its terminal event; its place is given back whatever happens."""
+    try:
+        if ticket.terminal is not None:
+            return
+        with trio.CancelScope(deadline=ticket.deadline) as ticket.scope:
+            await exchange(ticket, slot.provider, pool, credentials, rng=rng, log=log)
+            return
+        if ticket.terminal is None:
+            ticket.fail(_late(ticket))
+    except ActorFault:
+        raise
+    except Exception as error:  # noqa: BLE001 - a bug in one request must not end the others
+        # Without the values of locals, which may hold the key.
+        trace = "".join(traceback.format_exception(error))
+        log(catalog.REQUEST_BUG, {"request": ticket.id, "actor": slot.name, "traceback": trace})
+        ticket.fail(fail("internal", "bug", f"nexus3 failed with {type(error).__name__}; please report it."))
+    finally:
+        slot.release(ticket)
+
+
+def _late(ticket: Ticket) -> Failure:
+    seconds = ticket.deadline - ticket.accepted_at
+    return fail(
+        "timeout",
+        "deadline",
+        f"The request's deadline of {seconds:g} s has passed.",
+        phase="stream" if ticket.emitted else "first_event" if ticket.sent else "connect",
+    )

@@ -1,0 +1,55 @@
+"""Where a request goes. Pure."""
+
+from typing import NamedTuple
+
+from nexus3.actors.resolved import ResolvedProvider
+from nexus3.actors.settings import ModelConfig
+from nexus3.wire.catalog import Target
+from nexus3.wire.requests import CompletionRequest
+from nexus3.wire.urls import endpoint_url
+
+
+class Route(NamedTuple):
+    """What a model string means: a slot, the id to send, and the alias's settings where an alias was used."""
+
+    provider: str
+    model_id: str
+    settings: ModelConfig | None
+
+
+def target_of(provider: ResolvedProvider, route: Route) -> Target:
+    """The target of ``route`` at ``provider``.
+
+    Raises:
+        ConfigError: the base URL, deployment and model do not make a URL.
+    """
+    return Target(
+        provider=provider.name,
+        type=provider.type,
+        model=route.model_id,
+        url=endpoint_url(
+            provider.type,
+            provider.base_url,
+            model=route.model_id,
+            deployment=provider.deployment,
+            api_version=provider.api_version,
+        ),
+        quirks=provider.quirks,
+        headers=provider.extra_headers,
+        extra_body=dict(provider.extra_body),
+        prompt_caching=provider.prompt_caching,
+        max_tokens=route.settings.max_tokens if route.settings else None,
+    )
+
+
+def with_defaults(request: CompletionRequest, model: ModelConfig | None) -> CompletionRequest:
+    """The request with what its model's settings add to it."""
+    if model is None or model.reasoning is None or request.reasoning is not None:
+        return request
+    return request.model_copy(update={"reasoning": model.reasoning})
+
+
+def wants_stream(provider: ResolvedProvider, model: ModelConfig | None) -> bool:
+    """Whether the answer is asked for as a stream: always, unless the model or its provider may not stream."""
+    mode = (model.stream if model else None) or provider.stream
+    return mode == "auto"

@@ -1,0 +1,220 @@
+"""What outlives incarnations: a provider's name, mailbox, ledger and counters. Handles point at slots.
+
+The slot is plain synchronous state. The incarnation takes tickets from it; the supervisor tells it, through
+:meth:`Slot.on_state`, how its child fares; neither knows the other.
+"""
+
+from collections import Counter
+from typing import Literal
+
+import trio
+
+from nexus3.actors.mailbox import Mailbox
+from nexus3.actors.resolved import ResolvedProvider
+from nexus3.actors.ticket import Ticket
+from nexus3.observe import catalog
+from nexus3.observe.log import Log
+from nexus3.wire.events import MAYBE_BILLED_TWICE, Notice, StreamComplete
+from nexus3.wire.failures import Failure, fail
+
+ChildState = Literal["starting", "ready", "restarting", "parked", "stopped"]
+"""As the supervisor words it; spelled again here because neither side imports the other."""
+
+
+class Slot:
+    """One configured provider. Lives as long as its supervisor."""
+
+    def __init__(self, provider: ResolvedProvider, log: Log) -> None:
+        self.name = provider.name
+        self.provider = provider
+        self.mailbox = Mailbox(provider.limits.mailbox_capacity)
+        self.tickets: dict[str, Ticket] = {}
+        """The ledger: every accepted ticket that is not settled."""
+        self.running: set[Ticket] = set()
+        """Tickets that hold a place on the incarnation; a settled one holds it until its work has really ended."""
+        self.state: ChildState = "starting"
+        self.generation = 0
+        self.restarts = 0
+        self.counters: Counter[str] = Counter()
+        self.fault: trio.Event = trio.Event()
+        """Set to make the present incarnation crash (``nexus3.testing.crash``)."""
+        self._closed: Failure | None = None
+        self._log = log
+        self._work = trio.Event()
+        self._idle = trio.Event()
+
+    # -- the caller's side
+
+    def admit(self, ticket: Ticket) -> None:
+        """Accept the ticket, or settle it with the reason why not. Synchronous: there is no state in between."""
+        ticket.on_settled = self._settled
+        self.tickets[ticket.id] = ticket
+        self.counters["accepted"] += 1
+        ticket.state = "queued"
+        self._log(
+            catalog.REQUEST_ACCEPTED,
+            {
+                "request": ticket.id,
+                "caller": ticket.caller,
+                "actor": self.name,
+                "model": ticket.model,
+                "deadline": ticket.deadline - ticket.accepted_at,
+            },
+        )
+        if self._closed is not None:
+            ticket.fail(self._closed)
+        elif self.state == "parked":
+            ticket.fail(_PARKED)
+        elif self.mailbox.is_full:
+            ticket.fail(
+                fail("unavailable", "mailbox_full", f"{len(self.mailbox)} requests wait already; try again later.")
+            )
+        else:
+            self.mailbox.put(ticket)
+            self._work.set()
+
+    def close(self, reason: Failure) -> None:
+        """Refuse new tickets from here on, with ``reason``."""
+        self._closed = reason
+
+    def settle_all(self, reason: Failure) -> None:
+        """End every live ticket now."""
+        for ticket in list(self.tickets.values()):
+            ticket.fail(reason)
+
+    async def drained(self) -> None:
+        """Wait until the ledger is empty. Bounded where no new tickets come: each has a deadline."""
+        while self.tickets:
+            self._idle = trio.Event()
+            await self._idle.wait()
+
+    # -- the incarnation's side
+
+    async def next_ticket(self) -> Ticket:
+        """Wait for mail and a free place; the ticket is registered as running when this returns."""
+        while True:
+            if len(self.running) < self.provider.limits.max_connections:
+                ticket = self.mailbox.take()
+                if ticket is not None:
+                    ticket.state = "running"
+                    ticket.started_at = ticket.started_at or trio.current_time()
+                    self.running.add(ticket)
+                    return ticket
+            self._work = trio.Event()
+            await self._work.wait()
+
+    def release(self, ticket: Ticket) -> None:
+        """The ticket's work has ended, whatever became of it: its place is free."""
+        self.running.discard(ticket)
+        self._work.set()
+
+    # -- the supervisor's side
+
+    def on_state(self, state: ChildState, generation: int, error: BaseException | None) -> None:
+        """How the child fares. ``error`` is the crash that ended the last incarnation, where one did."""
+        self.state = state
+        self.generation = generation
+        which = {"actor": self.name, "generation": generation}
+        if error is not None:
+            self._log(catalog.ACTOR_CRASHED, {**which, "error": f"{type(error).__name__}: {error}"})
+        match state:
+            case "starting":
+                self.fault = trio.Event()
+            case "ready":
+                self._log(catalog.ACTOR_STARTED, which)
+            case "restarting":
+                self._log(catalog.ACTOR_RESTARTING, which)
+                self.restarts += 1
+                self._recover()
+            case "parked":
+                self._log(catalog.ACTOR_PARKED, which)
+                self._recover()
+                for ticket in self.mailbox.waiting():
+                    ticket.fail(_PARKED)
+            case "stopped":
+                self._log(catalog.ACTOR_STOPPED, which)
+
+    def _recover(self) -> None:
+        """Decide the fate of what ran on the dead incarnation (the decision table's row "actor fault").
+
+        Queued tickets are kept. A ticket that was present at two crashes is poison. One that had emitted fails with
+        what was received. The others go back to the front of the queue, in their order; one that may have reached the
+        provider says that it may be billed twice, or fails where ``retry_unsafe`` is off.
+        """
+        running = [ticket for ticket in self.tickets.values() if ticket.state == "running"]
+        for ticket in sorted(running, key=lambda ticket: ticket.accepted_at, reverse=True):
+            ticket.crashes += 1
+            if ticket.crashes >= 2:
+                ticket.fail(
+                    fail("actor_crashed", "poison_request", "The actor crashed twice with it.", retryable=False)
+                )
+            elif ticket.emitted:
+                ticket.fail(fail("actor_crashed", "mid_stream", "The actor crashed in mid-stream.", retryable=True))
+            elif ticket.sent and not self.provider.retry_unsafe:
+                ticket.fail(
+                    fail("actor_crashed", "sent", "The actor crashed after the request was sent.", retryable=True)
+                )
+            else:
+                if ticket.sent:
+                    ticket.pending_notices.append(
+                        Notice(MAYBE_BILLED_TWICE, "The actor crashed after the request was sent; it is sent again.")
+                    )
+                ticket.sent = False
+                ticket.decoder = None
+                ticket.scope = None
+                ticket.state = "queued"
+                self.mailbox.put_back(ticket)
+                self.counters["requeued"] += 1
+                self._log(
+                    catalog.REQUEST_REQUEUED,
+                    {"request": ticket.id, "actor": self.name, "crashes": ticket.crashes},
+                )
+        self.running.clear()
+
+    # -- the ledger
+
+    def _settled(self, ticket: Ticket) -> None:
+        """The one end of every ticket: out of the ledger and the mailbox, counted, logged."""
+        self.tickets.pop(ticket.id, None)
+        self.mailbox.remove(ticket)
+        ticket.finished_at = now = trio.current_time()
+        terminal = ticket.terminal
+        assert terminal is not None
+        if isinstance(terminal, StreamComplete):
+            outcome, reason, stop = "completed", None, terminal.stop_reason
+            usage, request_id = terminal.usage, terminal.request_id
+        else:
+            failure = terminal.error.failure
+            outcome, reason, stop = failure.kind, failure.reason, None
+            usage, request_id = failure.usage, failure.request_id
+            if failure.reason == "backstop":
+                self.counters["backstop"] += 1
+                self._log(catalog.BACKSTOP, {"request": ticket.id, "actor": self.name})
+        self.counters["settled"] += 1
+        self.counters[f"outcome.{outcome}"] += 1
+        ticket.context.run(
+            self._log,
+            catalog.REQUEST_SETTLED,
+            {
+                "request": ticket.id,
+                "caller": ticket.caller,
+                "actor": self.name,
+                "model": ticket.model,
+                "outcome": outcome,
+                "reason": reason,
+                "stop_reason": stop,
+                "attempts": ticket.attempts,
+                "emitted": ticket.emitted,
+                "queue_seconds": (ticket.started_at or now) - ticket.accepted_at,
+                "first_event_seconds": ticket.first_event_at and ticket.first_event_at - ticket.accepted_at,
+                "total_seconds": now - ticket.accepted_at,
+                "input_tokens": usage and usage.input_tokens,
+                "output_tokens": usage and usage.output_tokens,
+                "request_id": request_id,
+            },
+        )
+        if not self.tickets:
+            self._idle.set()
+
+
+_PARKED = fail("unavailable", "parked", "The provider's actor crashed too often and is parked for a while.")

@@ -1,0 +1,174 @@
+"""One accepted request's identity: where it stands, who may end it, and its one terminal event.
+
+The terminal travels *out of band*: :meth:`Ticket.settle` stores it in the ticket and closes the event channel, without
+a checkpoint. A full buffer, a crash or a cancelled scope can neither block it nor lose it, and because the first call
+wins, whoever comes first (worker, reaper, caller, supervisor) decides, once.
+"""
+
+import contextvars
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+import trio
+
+from nexus3.wire.catalog import Target
+from nexus3.wire.codecs import Decoder
+from nexus3.wire.events import Notice, StreamEvent, StreamFailed, Terminal
+from nexus3.wire.failures import Failure, error_of
+from nexus3.wire.requests import CompletionRequest
+
+REPLY_BATCHES = 64
+"""Batches of events (one per network read) that wait for a slow reader before its own socket is left unread."""
+
+State = Literal["new", "queued", "running", "settled"]
+
+
+class Ticket:
+    """Owned by the slot whose ledger holds it; its fields are written by that slot's actor and read by everyone.
+
+    A ticket is *new* until a slot admits it, *queued* in a mailbox, *running* on an incarnation, *settled* for ever.
+    A crash of the incarnation may bring it back from running to queued.
+    """
+
+    __slots__ = (
+        "_outlet",
+        "accepted_at",
+        "attempts",
+        "caller",
+        "context",
+        "crashes",
+        "deadline",
+        "decoder",
+        "emitted",
+        "finished_at",
+        "first_event_at",
+        "id",
+        "model",
+        "on_settled",
+        "patience",
+        "pending_notices",
+        "provider",
+        "request",
+        "scope",
+        "sent",
+        "started_at",
+        "state",
+        "stream",
+        "target",
+        "terminal",
+        "token",
+    )
+
+    def __init__(self, request: CompletionRequest, outlet: trio.MemorySendChannel[list[StreamEvent]]) -> None:
+        self.request = request
+        self.caller = request.caller
+        self.context = contextvars.copy_context()
+        """Of whoever made the request: the exchange runs in it, so that their log context is on our lines."""
+        self.id = ""
+        self.provider = ""
+        self.model = request.model or ""
+        self.target: Target | None = None
+        """Where it goes; set at admission."""
+        self.stream = True
+        """Whether the answer is asked for as a stream."""
+        self.state: State = "new"
+        self.token: trio.lowlevel.TrioToken | None = None
+        """Of the run in which it was admitted: the way back for finalisers."""
+        self.accepted_at = 0.0
+        self.started_at: float | None = None
+        self.first_event_at: float | None = None
+        self.finished_at: float | None = None
+        self.deadline = float("inf")
+        self.patience = float("inf")
+        """The caller's own deadline, as a hint: no wait is begun that cannot end before it."""
+        self.attempts = 0
+        self.crashes = 0
+        self.sent = False
+        """The current attempt may have reached the provider."""
+        self.emitted = False
+        """Content has been handed to the caller: nothing may be repeated from here on."""
+        self.decoder: Decoder | None = None
+        """Of the current attempt: what a crash can still say about partial content and usage."""
+        self.pending_notices: list[Notice] = []
+        self.scope: trio.CancelScope | None = None
+        """Around the work, while it runs."""
+        self.terminal: Terminal | None = None
+        self.on_settled: Callable[[Ticket], None] | None = None
+        """The slot's, to clear its ledger; called once."""
+        self._outlet = outlet
+
+    @trio.lowlevel.enable_ki_protection
+    def settle(self, terminal: Terminal) -> bool:
+        """End the request, once: store the terminal, close the event channel, stop the work.
+
+        Synchronous and idempotent; the first call wins and returns true. Legal in a cancelled context, in ``finally``,
+        and from any task of the run.
+        """
+        if self.terminal is not None:
+            return False
+        self.terminal = terminal
+        self.state = "settled"
+        self._outlet.close()
+        if self.scope is not None:
+            self.scope.cancel(reason="the request is settled")
+        if self.on_settled is not None:
+            self.on_settled(self)
+        return True
+
+    def fail(self, failure: Failure) -> bool:
+        """Settle with ``failure``, completed by what the ticket knows: provider, attempts, partial content, usage."""
+        if self.terminal is not None:
+            return False
+        return self.settle(failed(self, failure))
+
+    def offer(self, events: list[StreamEvent]) -> bool:
+        """Hand events to the reader if there is room: the fast way, without a checkpoint. The list changes owner."""
+        try:
+            self._outlet.send_nowait(events)
+        except (trio.WouldBlock, trio.ClosedResourceError, trio.BrokenResourceError):
+            return False
+        return True
+
+    async def deliver(self, events: list[StreamEvent], stall_timeout: float) -> None:
+        """Hand events to the reader; waits while its buffer is full, which leaves the provider's socket unread.
+
+        Hands over all of them or none. Where the ticket is settled, or its reader has left, this only waits for the
+        cancellation that is on its way.
+
+        Raises:
+            SlowConsumer: the reader took nothing for ``stall_timeout`` seconds.
+        """
+        if self.offer(events):
+            return
+        with trio.move_on_after(stall_timeout):
+            try:
+                await self._outlet.send(events)
+            except (trio.ClosedResourceError, trio.BrokenResourceError):
+                await trio.sleep_forever()
+            return
+        raise SlowConsumer
+
+
+class SlowConsumer(Exception):  # noqa: N818 - a control-flow signal between deliver and the exchange, never public
+    """The reader of this ticket did not read for its stall timeout."""
+
+
+def failed(ticket: Ticket, failure: Failure) -> StreamFailed:
+    """``failure`` as this ticket's terminal, with everything that is known about the request."""
+    decoder = ticket.decoder
+    partial = failure.partial
+    usage = failure.usage
+    if decoder is not None:
+        partial = partial or (decoder.partial() if ticket.emitted else None)
+        usage = usage or decoder.usage
+    complete = msgspec.structs.replace(
+        failure,
+        emitted=ticket.emitted,
+        provider=ticket.provider or failure.provider,
+        model=ticket.model or failure.model,
+        attempts=ticket.attempts,
+        partial=partial,
+        usage=usage,
+    )
+    return StreamFailed(error_of(complete), partial)

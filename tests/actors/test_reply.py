@@ -1,0 +1,180 @@
+"""Tickets and their readers: one terminal, out of band, whatever happens in between."""
+
+import gc
+import warnings
+
+import pytest
+import trio
+import trio.testing
+
+from nexus3.actors.reply import YIELD_EVERY, ReplyStream, open_reply, read_to_end
+from nexus3.actors.ticket import REPLY_BATCHES, SlowConsumer, Ticket
+from nexus3.wire.events import ContentDelta, StreamComplete, StreamEvent, StreamFailed
+from nexus3.wire.failures import CancelledError, ProviderError, ServerError, fail
+from nexus3.wire.messages import Message, Role
+from nexus3.wire.requests import CompletionRequest
+
+REQUEST = CompletionRequest(messages=(Message(role=Role.USER, content="hi"),))
+DONE = StreamComplete(Message(role=Role.ASSISTANT, content="ab"))
+BROKEN = fail("server", "test", "broken")
+
+
+def opened(*, raises: bool = False) -> tuple[Ticket, ReplyStream]:
+    ticket, stream = open_reply(REQUEST, raises=raises)
+    ticket.token = trio.lowlevel.current_trio_token()
+    ticket.state = "running"
+    return ticket, stream
+
+
+async def read(stream: ReplyStream) -> list[StreamEvent]:
+    return [event async for event in stream]
+
+
+async def test_the_first_settle_wins_and_is_read_last() -> None:
+    ticket, stream = opened()
+    assert ticket.offer([ContentDelta("a"), ContentDelta("b")])
+    assert ticket.settle(DONE)
+    assert not ticket.fail(BROKEN)
+    assert not ticket.settle(DONE)
+    assert await read(stream) == [ContentDelta("a"), ContentDelta("b"), DONE]
+    with pytest.raises(trio.EndOfChannel):
+        await stream.receive()
+
+
+async def test_a_full_buffer_does_not_stop_the_terminal() -> None:
+    ticket, stream = opened()
+    for _ in range(REPLY_BATCHES):
+        assert ticket.offer([ContentDelta("x")])
+    assert not ticket.offer([ContentDelta("lost")])
+    assert ticket.fail(BROKEN)
+    events = await read(stream)
+    assert len(events) == REPLY_BATCHES + 1
+    assert isinstance(events[-1], StreamFailed)
+
+
+async def test_settling_cancels_the_work_and_is_legal_in_a_cancelled_scope() -> None:
+    ticket, stream = opened()
+    with trio.CancelScope() as work:  # noqa: ASYNC100 - only its being cancelled matters
+        ticket.scope = work
+        work.cancel()
+        assert ticket.fail(BROKEN)
+    assert work.cancel_called
+    assert isinstance((await read(stream))[-1], StreamFailed)
+
+
+async def test_leaving_the_block_ends_the_request_without_a_checkpoint() -> None:
+    ticket, stream = opened()
+    ticket.scope = trio.CancelScope()
+    async with stream:
+        with trio.testing.assert_no_checkpoints():
+            await stream.__aexit__(None, None, None)
+    assert isinstance(ticket.terminal, StreamFailed)
+    assert ticket.terminal.error.kind == "cancelled"
+    assert ticket.scope.cancel_called
+    assert not ticket.offer([ContentDelta("late")])
+
+
+async def test_streams_for_people_raise_and_streams_for_programs_tell() -> None:
+    ticket, stream = opened(raises=True)
+    ticket.fail(BROKEN)
+    with pytest.raises(ServerError) as caught:
+        await read_to_end(stream)
+    assert caught.value.failure == BROKEN
+    assert caught.value.__traceback__ is not None
+    ticket, stream = opened(raises=False)
+    ticket.fail(BROKEN)
+    assert await read(stream) == [StreamFailed(ServerError(BROKEN))]
+
+
+async def test_a_reader_that_stops_reading_fails_its_request_after_the_stall_timeout(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    ticket, _stream = opened()
+    for _ in range(REPLY_BATCHES):
+        ticket.offer([ContentDelta("x")])
+    with pytest.raises(SlowConsumer):
+        await ticket.deliver([ContentDelta("y")], stall_timeout=60)
+    assert trio.current_time() == pytest.approx(60)
+    ticket.fail(BROKEN)
+
+
+async def test_a_reader_gives_the_scheduler_its_turn() -> None:
+    ticket, stream = opened()
+    ticket.offer([ContentDelta("x")] * (YIELD_EVERY * 10))
+    ticket.settle(DONE)
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(other)
+        await read(stream)
+        nursery.cancel_scope.cancel()
+    assert turns > 5
+
+
+async def test_cancelling_receive_loses_nothing() -> None:
+    ticket, stream = opened()
+    texts = [str(number) for number in range(200)]
+    for text in texts:
+        assert ticket.offer([ContentDelta(text)]) or ticket.settle(DONE)
+        if ticket.terminal:
+            break
+    seen: list[StreamEvent] = []
+    while True:
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            try:
+                seen.append(await stream.receive())
+            except trio.EndOfChannel:
+                break
+        if scope.cancelled_caught:
+            try:
+                seen.append(await stream.receive())
+            except trio.EndOfChannel:
+                break
+    assert seen == [*(ContentDelta(text) for text in texts[:REPLY_BATCHES]), DONE]
+
+
+async def test_a_dropped_stream_is_cancelled_by_its_finaliser() -> None:
+    ticket, stream = opened()
+    with pytest.warns(ResourceWarning, match="was dropped"):
+        del stream
+        gc.collect()
+    await trio.testing.wait_all_tasks_blocked()
+    assert isinstance(ticket.terminal, StreamFailed)
+    assert ticket.terminal.error.reason == "stream_dropped"
+
+
+async def test_a_finished_or_never_started_stream_is_dropped_in_silence() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _ticket, stream = open_reply(REQUEST, raises=False)
+        del stream
+        ticket, stream = opened()
+        ticket.settle(DONE)
+        del stream
+        gc.collect()
+
+
+async def test_a_reader_rescues_itself_after_the_deadline(autojump_clock: trio.testing.MockClock) -> None:
+    ticket, stream = opened()
+    ticket.deadline = trio.current_time() + 5
+    events = await read(stream)
+    assert [(event.error.kind, event.error.reason) for event in events if isinstance(event, StreamFailed)] == [
+        ("internal", "backstop")
+    ]
+    assert trio.current_time() == pytest.approx(6)
+
+
+def test_errors_can_be_selected_by_kind() -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        raise ExceptionGroup("several", [ServerError(BROKEN), CancelledError(fail("cancelled", "x", "y"))])
+    chosen = caught.value.subgroup(CancelledError)
+    assert chosen is not None
+    assert [type(error) for error in chosen.exceptions] == [CancelledError]
+    assert issubclass(CancelledError, ProviderError)

@@ -1,0 +1,98 @@
+"""When a failed attempt is made again, and after how long."""
+
+from random import Random
+
+import msgspec
+import pytest
+
+from nexus3.actors.gates.retry import Policy, delay_before_retry
+from nexus3.wire.failures import Failure, Kind, fail
+
+POLICY = Policy()
+
+
+def delay(
+    failure: Failure,
+    *,
+    attempts: int = 1,
+    timeouts: int = 0,
+    emitted: bool = False,
+    remaining: float = 600.0,
+    policy: Policy = POLICY,
+    rng: Random | None = None,
+) -> float | None:
+    return delay_before_retry(
+        failure,
+        policy,
+        attempts=attempts,
+        timeouts=timeouts,
+        emitted=emitted,
+        remaining=remaining,
+        rng=rng or Random(0),
+    )
+
+
+def draw(failure: Failure, *, attempts: int = 1, times: int = 2000) -> list[float]:
+    rng = Random(1)
+    draws = [delay(failure, attempts=attempts, rng=rng) for _ in range(times)]
+    return [value for value in draws if value is not None]
+
+
+def failure(kind: Kind = "server", *, retry_after: float | None = None, status: int | None = 500) -> Failure:
+    return msgspec.structs.replace(fail(kind, "test", "test"), retry_after=retry_after, status=status)
+
+
+def test_what_the_caller_has_seen_is_never_repeated() -> None:
+    assert delay(failure(), emitted=True) is None
+
+
+@pytest.mark.parametrize("kind", ["auth", "bad_request", "quota", "context_length", "content_filter", "internal"])
+def test_what_cannot_get_better_is_not_repeated(kind: Kind) -> None:
+    assert delay(failure(kind)) is None
+
+
+def test_max_retries_counts_the_attempts_after_the_first() -> None:
+    assert [delay(failure(), attempts=n) is not None for n in (1, 2, 3, 4)] == [True, True, True, False]
+    assert delay(failure(), attempts=1, policy=Policy(max_retries=0)) is None
+
+
+@pytest.mark.parametrize(("attempts", "ceiling"), [(1, 0.5), (2, 1.0), (3, 2.0)])
+def test_server_trouble_waits_by_full_jitter(attempts: int, ceiling: float) -> None:
+    draws = draw(failure(), attempts=attempts)
+    assert 0 <= min(draws) < 0.05 * ceiling
+    assert 0.95 * ceiling < max(draws) <= ceiling
+    assert sum(draws) / len(draws) == pytest.approx(ceiling / 2, rel=0.03)
+
+
+@pytest.mark.parametrize(("attempts", "ceiling"), [(1, 1.0), (2, 2.0), (3, 4.0)])
+@pytest.mark.parametrize("kind", ["rate_limit", "overloaded"])
+def test_throttling_waits_at_least_half(kind: Kind, attempts: int, ceiling: float) -> None:
+    draws = draw(failure(kind), attempts=attempts)
+    assert ceiling / 2 <= min(draws)
+    assert max(draws) <= ceiling
+    assert sum(draws) / len(draws) == pytest.approx(0.75 * ceiling, rel=0.03)
+
+
+def test_what_the_provider_asks_for_is_a_floor_and_comes_with_a_spread() -> None:
+    draws = draw(failure("rate_limit", retry_after=5.0), times=500)
+    assert min(draws) >= 5.0
+    assert max(draws) <= 5.5
+    assert len(set(draws)) > 400
+    assert delay(failure("rate_limit", retry_after=0.0)) == 0
+
+
+def test_a_long_wish_is_not_slept_through() -> None:
+    assert delay(failure("rate_limit", retry_after=61.0)) is None
+    assert delay(failure("rate_limit", retry_after=61.0), policy=Policy(max_retry_after=600)) is not None
+
+
+def test_an_attempt_that_cannot_finish_is_not_started() -> None:
+    assert delay(failure("rate_limit", retry_after=5.0), remaining=5.9) is None
+    assert delay(failure("rate_limit", retry_after=5.0), remaining=7.0) is not None
+
+
+def test_a_timeout_of_ours_is_repeated_once_and_the_provider_s_own_like_a_server_error() -> None:
+    ours = failure("timeout", status=None)
+    assert delay(ours, attempts=1, timeouts=1) is not None
+    assert delay(ours, attempts=2, timeouts=2) is None
+    assert delay(failure("timeout", status=504), attempts=2, timeouts=0) is not None
