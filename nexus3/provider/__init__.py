@@ -1,0 +1,13 @@
+"""The original's face: providers by configuration and model id, without a block of one's own.
+
+Each stands on a supervised actor; all of one trio run share one supervisor (:mod:`nexus3.provider.shared`).
+"""
+
+from nexus3.provider.defaults import PROVIDER_DEFAULTS
+from nexus3.provider.factory import Provider, create_provider
+from nexus3.provider.registry import ProviderRegistry
+
+OpenRouterProvider = Provider
+"""The name that the original kept for its first provider."""
+
+__all__ = ["PROVIDER_DEFAULTS", "OpenRouterProvider", "Provider", "ProviderRegistry", "create_provider"]

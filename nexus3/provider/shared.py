@@ -1,0 +1,92 @@
+"""The supervisor behind providers that are made outside any block: one per trio run, started at first use.
+
+It is a system task: it ends when the run's main task does, without a drain, and a later run starts afresh. Starting is
+synchronous (a slot takes mail before its actor is up), so no caller's cancellation can fail another one's start.
+"""
+
+import os
+from dataclasses import replace
+from random import Random
+
+import trio
+
+from nexus3.actors.admission import Admission
+from nexus3.actors.settings import ProviderConfig
+from nexus3.actors.slot import Slot
+from nexus3.config.resolve import resolve
+from nexus3.observe.log import Log, host_log
+from nexus3.runtime import child_spec
+from nexus3.supervisor.settings import SupervisorSettings
+from nexus3.supervisor.tree import Tree
+from nexus3.wire.failures import Failure, fail
+from nexus3.wire.requests import CompletionRequest
+
+_RUN_HAS: trio.lowlevel.RunVar["SharedSupervisor | None"] = trio.lowlevel.RunVar("nexus3 shared supervisor", None)
+
+
+class SharedSupervisor:
+    """Slots by name, added as they are asked for."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._rng = Random()  # noqa: S311 - jitter, no secret
+        self._slots: dict[str, Slot] = {}
+        self._users: dict[str, int] = {}
+        self._tree = Tree([], self._rng)
+        self.admission = Admission(self._slots, _no_names, self._tree.spawn, log)
+
+    async def run(self) -> None:
+        """Until the run ends. Lets no exception out: a system task that raises would end the run."""
+        async with self._tree.block(drain=_nothing, abandon=self.admission.abandon):
+            await trio.sleep_forever()
+
+    def take(self, name: str, settings: ProviderConfig) -> str:
+        """Make sure that ``settings`` has an actor; its name. Equal settings share one. Pair with :meth:`give_back`.
+
+        Raises:
+            ConfigError: the settings cannot be used.
+        """
+        provider = resolve(name, settings, os.environ)
+        for known, slot in self._slots.items():
+            if replace(slot.provider, name=name) == provider:
+                self._users[known] += 1
+                return known
+        unique = name if name not in self._slots else f"{name}-{len(self._slots) + 1}"
+        slot = Slot(resolve(unique, settings, os.environ), self._log)
+        self._slots[unique] = slot
+        self._users[unique] = 1
+        self._tree.add(child_spec(slot, SupervisorSettings(), self._rng, self._log))
+        self._tree.spawn(slot.mailbox.expire)
+        return unique
+
+    def give_back(self, name: str) -> None:
+        """Its last user closes the actor: live requests fail as ``unavailable``, sockets close."""
+        self._users[name] -= 1
+        if self._users[name] == 0:
+            slot = self._slots.pop(name)
+            del self._users[name]
+            slot.close(_CLOSED)
+            slot.settle_all(_CLOSED)
+            slot.mailbox.close()
+            self._tree.remove(name)
+
+
+_CLOSED = fail("unavailable", "closed", "The provider is closed.")
+
+
+def _no_names(_: CompletionRequest) -> Failure:
+    return fail("internal", "no_route", "A shared provider has its own route.")
+
+
+async def _nothing() -> None:
+    pass
+
+
+def shared_supervisor() -> SharedSupervisor:
+    """The one of this run. Call it inside ``trio.run``."""
+    shared = _RUN_HAS.get()
+    if shared is None:
+        shared = SharedSupervisor(host_log())
+        _RUN_HAS.set(shared)
+        trio.lowlevel.spawn_system_task(shared.run, name="nexus3 shared supervisor")
+    return shared
