@@ -1,0 +1,56 @@
+# Everything sets itself up in .venv; only Python 3.11 or newer, make and a package index are needed.
+#
+#   make demo     watch supervised actors stream from the bundled local provider
+#   make test     the whole test suite            make check   lint, types, import arrows
+#   make soak     the long runs                   make engine  real engines (large downloads, about half an hour)
+#   make bench    side-by-side measurements
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check soak engine bench clean
+
+help:
+	@sed -n '3,6s/^#   //p' Makefile
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "nexus3 needs Python 3.11 or newer; set PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# The command line needs little; the tests need everything. Each stamp is made anew when the project's metadata changes.
+$(VENV)/.cli: $(VENV)/.created pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.created pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.cli
+
+demo: $(VENV)/.cli
+	@$(BIN)/nexus3 demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "not soak"
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/python -m pytest -q tests/house
+
+soak: $(VENV)/.dev
+	$(BIN)/python -m pytest -m soak -s
+
+engine: $(VENV)/.dev
+	$(BIN)/python scripts/engine.py
+
+bench: $(VENV)/.dev
+	@test -f benchmarks/run.py || { echo "the side-by-side benchmarks are not written yet"; exit 1; }
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
