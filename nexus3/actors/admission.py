@@ -66,6 +66,8 @@ class Admission:
         if ticket.token is not None:
             self._log(catalog.DEAD_LETTER, {"request": ticket.id, "reason": "submitted_twice"})
             return
+        if ticket.terminal is not None:
+            return  # its reader had left before it was sent
         ticket.token = trio.lowlevel.current_trio_token()
         ticket.id = f"r{next(self._numbers)}"
         ticket.accepted_at = trio.current_time()

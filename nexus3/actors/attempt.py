@@ -50,7 +50,8 @@ async def attempt(
     ticket.pending_notices.clear()
     await ticket.deliver(started, limits.stall_timeout)
 
-    watch = Watch(limits)
+    reasoning = ticket.request.reasoning
+    watch = Watch(limits, stream=ticket.stream, reasoning=reasoning is not None and reasoning.effort != "none")
 
     def on_sent() -> None:
         ticket.sent = True

@@ -15,8 +15,6 @@ import trio
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.wire.failures import Failure, fail
 
-_CLOSE_TIMEOUT = 2.0
-
 
 class TransportFault(Exception):  # noqa: N818 - carries a failure value to the attempt, never public
     """The exchange broke below the protocol. Holds a value only, no foreign exception."""
@@ -50,8 +48,9 @@ class Response:
 class Pool:
     """Connections to one provider. Admission is the actor's: it never has more exchanges than connections."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
+    def __init__(self, client: httpx.AsyncClient, close_timeout: float) -> None:
         self._client = client
+        self._close_timeout = close_timeout
 
     @asynccontextmanager
     async def exchange(
@@ -89,7 +88,7 @@ class Pool:
         try:
             yield Response(response, chunks)
         finally:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_TIMEOUT):
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + self._close_timeout):
                 await response.aclose()
                 # The body is a nest of generators, and closing the outer one leaves the inner ones to the garbage
                 # collector, with a warning. On a closed connection they all end by themselves when read once more.
@@ -127,7 +126,7 @@ async def open_pool(provider: ResolvedProvider) -> AsyncIterator[Pool]:
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     )
     async with client:
-        yield Pool(client)
+        yield Pool(client, limits.close_timeout)
 
 
 def _tls_context(provider: ResolvedProvider) -> ssl.SSLContext:

@@ -48,6 +48,8 @@ class ReplyStream(trio.abc.ReceiveChannel[StreamEvent]):
         self._next = 0
         self._handed_out = 0
         self._over = False
+        """The terminal was handed out."""
+        self._closed = False
 
     def _start(self) -> None:
         """Submit the request, where that is this stream's business and was not done yet."""
@@ -67,7 +69,7 @@ class ReplyStream(trio.abc.ReceiveChannel[StreamEvent]):
     @trio.lowlevel.enable_ki_protection
     def close(self) -> None:
         """Leave: ends the request if it still runs. Synchronous, idempotent."""
-        self._over = True
+        self._closed = True
         self._batch = []
         self._inlet.close()
         self._ticket.fail(fail("cancelled", "caller_left", "The caller closed the stream.", retryable=False))
@@ -90,8 +92,10 @@ class ReplyStream(trio.abc.ReceiveChannel[StreamEvent]):
             if self._handed_out % YIELD_EVERY == 0:
                 await trio.lowlevel.checkpoint()
         else:
+            if self._closed:
+                raise trio.ClosedResourceError
             if self._over:
-                raise trio.ClosedResourceError if self._ticket.terminal is None else trio.EndOfChannel
+                raise trio.EndOfChannel
             try:
                 self._batch = self._inlet.receive_nowait()
             except trio.WouldBlock:

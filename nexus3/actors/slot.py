@@ -51,7 +51,8 @@ class Slot:
         self.tickets[ticket.id] = ticket
         self.counters["accepted"] += 1
         ticket.state = "queued"
-        self._log(
+        ticket.context.run(
+            self._log,
             catalog.REQUEST_ACCEPTED,
             {
                 "request": ticket.id,
@@ -165,7 +166,8 @@ class Slot:
                 ticket.state = "queued"
                 self.mailbox.put_back(ticket)
                 self.counters["requeued"] += 1
-                self._log(
+                ticket.context.run(
+                    self._log,
                     catalog.REQUEST_REQUEUED,
                     {"request": ticket.id, "actor": self.name, "crashes": ticket.crashes},
                 )

@@ -20,14 +20,18 @@ TAIL_GRACE = 2.0
 class Watch:
     """Enter :attr:`scope` around the attempt; tell the watch what came."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, stream: bool, reasoning: bool) -> None:
         self._limits = limits
+        # An unstreamed answer says nothing until it is whole: only the request's own deadline can tell it is late.
+        self._header_timeout = limits.header_timeout if stream else float("inf")
+        first_event = limits.reasoning_first_event_timeout if reasoning else limits.first_event_timeout
+        self._first_event_timeout = first_event if stream else float("inf")
         self.scope = trio.CancelScope()
         self._step: Step = "headers"
         self._step_by = 0.0
         """When the present step must be done, whatever bytes come."""
         # The pool has its own connect timeout; this one is behind it.
-        self._expect("headers", limits.connect_timeout + limits.header_timeout)
+        self._expect("headers", limits.connect_timeout + self._header_timeout)
 
     def _expect(self, step: Step, seconds: float) -> None:
         self._step = step
@@ -35,11 +39,11 @@ class Watch:
 
     def sent(self) -> None:
         """The request is on its way."""
-        self._expect("headers", self._limits.header_timeout)
+        self._expect("headers", self._header_timeout)
 
     def head_came(self) -> None:
         """The response head is complete; content is next."""
-        self._expect("first_event", self._limits.first_event_timeout)
+        self._expect("first_event", self._first_event_timeout)
 
     def bytes_came(self, *, content: bool) -> None:
         """Bytes renew the idle limit; only content renews the progress limit: pings keep no dead stream alive."""
@@ -69,9 +73,9 @@ class Watch:
         phase: Phase
         match self._step:
             case "headers":
-                phase, limit, what = "headers", limits.header_timeout, "no response head"
+                phase, limit, what = "headers", self._header_timeout, "no response head"
             case "first_event":
-                phase, limit, what = "first_event", limits.first_event_timeout, "no content"
+                phase, limit, what = "first_event", self._first_event_timeout, "no content"
             case "progress" if self.scope.deadline < self._step_by:
                 return fail(
                     "timeout", "idle", f"The server sent nothing for {limits.idle_timeout:g} s.", phase="stream"
