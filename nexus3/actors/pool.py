@@ -8,6 +8,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Self
 
 import httpx
 import trio
@@ -45,6 +46,42 @@ class Response:
         raise TransportFault(failure)
 
 
+class _Body(httpx.AsyncByteStream):
+    """A request body that is no generator: one that is broken off would be left to the garbage collector."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Once(self._body)
+
+
+class _Once:
+    def __init__(self, body: bytes) -> None:
+        self._left = [body]
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
+
+
+def _request(
+    url: str, headers: list[tuple[str, str]], body: bytes, hooks: dict[str, Callable[[str, object], Awaitable[None]]]
+) -> httpx.Request:
+    parsed = httpx.URL(url)
+    framing = [
+        ("host", parsed.netloc.decode("ascii")),
+        ("user-agent", "nexus3"),
+        ("accept-encoding", "identity"),
+        ("content-length", str(len(body))),
+    ]
+    return httpx.Request("POST", parsed, headers=[*framing, *headers], stream=_Body(body), extensions=hooks)
+
+
 class Pool:
     """Connections to one provider. Admission is the actor's: it never has more exchanges than connections."""
 
@@ -70,10 +107,10 @@ class Pool:
                 on_sent()
 
         hooks: dict[str, Callable[[str, object], Awaitable[None]]] = {"trace": trace}
-        request = self._client.build_request("POST", url, headers=headers, content=body, extensions=hooks)
         failure: Failure | None = None
         response: httpx.Response | None = None
         try:
+            request = _request(url, headers, body, hooks)
             response = await self._client.send(request, stream=True)
         except httpx.HTTPError as error:
             failure = _translate(error, in_body=False)
@@ -121,7 +158,6 @@ async def open_pool(provider: ResolvedProvider) -> AsyncIterator[Pool]:
         trust_env=False,
         follow_redirects=False,
         timeout=httpx.Timeout(None, connect=limits.connect_timeout, write=limits.write_timeout),
-        headers={"accept-encoding": "identity", "user-agent": "nexus3"},
         # A jar that accepts nothing: a provider must not recognise one caller's request in another's.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     )

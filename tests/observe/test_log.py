@@ -1,0 +1,117 @@
+"""What operators are told, and what they are never told."""
+
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+import structlog
+import trio
+from structlog.testing import capture_logs
+
+from nexus3 import CompletionRequest, Message, ProviderError, Role, Submission, open_supervisor
+from nexus3.loopback import Answer, Cut, open_loopback
+from nexus3.observe.catalog import CATALOG
+from nexus3.testing import crash
+
+PROMPT = "a very private prompt"
+REQUEST = CompletionRequest(messages=(Message(role=Role.USER, content=PROMPT),))
+BY_NAME = {event.name: event for event in CATALOG}
+
+
+@pytest.fixture
+def configured() -> Iterator[None]:
+    structlog.configure(processors=[structlog.contextvars.merge_contextvars, structlog.processors.JSONRenderer()])
+    yield
+    structlog.reset_defaults()
+
+
+def test_an_unconfigured_host_stays_silent() -> None:
+    program = (
+        "import trio\nfrom nexus3 import *\n"
+        "async def main():\n"
+        "    async with open_supervisor('loopback') as sup:\n"
+        "        await sup.complete(CompletionRequest(messages=[{'role': 'user', 'content': 'hi'}]))\n"
+        "trio.run(main)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert (ran.stdout, ran.stderr) == ("", "")
+
+
+async def test_a_host_with_plain_logging_gets_records_with_data(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "nexus3")
+    async with open_supervisor("loopback") as sup:
+        await sup.complete(REQUEST)
+    settled = [record for record in caplog.records if record.message.startswith("request.settled")]
+    assert len(settled) == 1
+    assert vars(settled[0])["nexus3"]["outcome"] == "completed"
+
+
+@pytest.mark.usefixtures("configured")
+async def test_every_line_is_in_the_catalogue_with_its_level_and_keys_and_tells_no_secret() -> None:
+    answers = [Answer("ok"), Answer(["a", "b"], fault=Cut(after=1)), Answer(status=500), Answer(status=401)]
+    with capture_logs() as lines:
+        async with open_loopback(script=answers, seed=1) as server:
+            config = dict(server.config, supervisor={"backoff_min": 0.01})
+            config["providers"] = {
+                **config["providers"],
+                "openai": {**config["providers"]["openai"], "api_key": "sk-canary-canary-canary"},
+            }
+            async with open_supervisor(config) as sup:
+                for _ in range(4):
+                    with suppress(ProviderError):
+                        await sup.complete(REQUEST)
+                crash(sup, "openai")
+                await trio.sleep(0.1)
+    for line in lines:
+        event = BY_NAME[line["event"]]
+        assert line["log_level"] == event.level
+        assert set(line) - {"event", "log_level"} == set(event.keys), event.name
+    names = {line["event"] for line in lines}
+    assert {"supervisor.started", "actor.started", "actor.crashed", "actor.restarting", "request.accepted"} <= names
+    assert {"request.settled", "request.retrying", "actor.stopped", "supervisor.stopped"} <= names
+    assert PROMPT not in repr(lines)
+    assert "canary" not in repr(lines)
+    settled = [line for line in lines if line["event"] == "request.settled"]
+    accepted = [line["request"] for line in lines if line["event"] == "request.accepted"]
+    assert [line["request"] for line in settled] == accepted
+    for line in settled:
+        assert 0 <= line["queue_seconds"] <= line["total_seconds"]
+
+
+@pytest.mark.usefixtures("configured")
+async def test_the_caller_s_context_is_on_the_request_s_lines() -> None:
+    bound: list[str | None] = []
+
+    def remember(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        if str(line["event"]).startswith("request."):
+            bound.append(line.get("tenant"))
+        raise structlog.DropEvent
+
+    structlog.configure(processors=[structlog.contextvars.merge_contextvars, remember])
+    async with (
+        open_loopback(script=[Answer(status=500), Answer("ok")]) as server,
+        open_supervisor(server.config) as sup,
+    ):
+        with structlog.contextvars.bound_contextvars(tenant="acme"):
+            submission = Submission(REQUEST)
+        async with sup.submissions() as submit:
+            await submit.send(submission)
+        async with submission.events as events:
+            async for _ in events:
+                pass
+    assert bound == ["acme", "acme", "acme"], "accepted, retrying, settled"
+
+
+async def test_a_sink_that_raises_changes_no_outcome() -> None:
+    def broken(_: object, __: str, ___: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        raise OSError("disk full")
+
+    structlog.configure(processors=[broken])
+    try:
+        async with open_supervisor("loopback") as sup:
+            assert (await sup.complete(REQUEST)).message.content
+    finally:
+        structlog.reset_defaults()
