@@ -18,7 +18,7 @@ class OnState(Protocol):
     ``error`` is the crash that ended the last incarnation, where one did; all of that incarnation's tasks have ended.
     """
 
-    def __call__(self, state: ChildState, generation: int, error: BaseException | None) -> None: ...
+    def __call__(self, state: ChildState, generation: int, error: BaseException | None, /) -> None: ...
 
 
 def _nobody_listens(state: ChildState, generation: int, error: BaseException | None) -> None:

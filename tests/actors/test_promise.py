@@ -8,6 +8,7 @@ import os
 import random
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -141,7 +142,7 @@ async def weather(seed: int, *, requests: int, crash_every: int) -> None:
 
     before = descriptors()
     async with open_loopback(script=script, seed=seed) as server:
-        config = dict(server.config)
+        config: dict[str, Any] = dict(server.config)
         config["providers"] = {
             name: {**settings, "max_connections": 12, "mailbox_capacity": 1000, "idle_timeout": 0.5}
             for name, settings in config["providers"].items()

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 import structlog
@@ -54,7 +55,7 @@ async def test_every_line_is_in_the_catalogue_with_its_level_and_keys_and_tells_
     answers = [Answer("ok"), Answer(["a", "b"], fault=Cut(after=1)), Answer(status=500), Answer(status=401)]
     with capture_logs() as lines:
         async with open_loopback(script=answers, seed=1) as server:
-            config = dict(server.config, supervisor={"backoff_min": 0.01})
+            config: dict[str, Any] = dict(server.config, supervisor={"backoff_min": 0.01})
             config["providers"] = {
                 **config["providers"],
                 "openai": {**config["providers"]["openai"], "api_key": "sk-canary-canary-canary"},

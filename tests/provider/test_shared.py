@@ -16,7 +16,7 @@ HELLO = [Message(role=Role.USER, content="hello")]
 
 
 def settings(server: Loopback, name: str = "openai") -> ProviderConfig:
-    return ProviderConfig.model_validate(server.config["providers"][name])
+    return Config.model_validate(server.config).providers[name]
 
 
 async def test_the_factory_s_provider_answers() -> None:

@@ -143,15 +143,19 @@ async def test_a_child_that_crashes_too_often_is_parked_and_tried_again(
         "sick", sick, backoff=Backoff(min=0.1, max=0.1), intensity=Intensity(max_restarts=3, window=30), park_for=100
     )
     async with block(spec) as tree:
+
+        def state() -> ChildState:
+            return tree.children["sick"].state
+
         await trio.sleep(50)
-        assert tree.children["sick"].state == "parked"
+        assert state() == "parked"
         assert len(starts) == 4, "the first start and three restarts"
         await trio.sleep(75)
         assert len(starts) == 5, "one start on trial"
-        assert tree.children["sick"].state == "parked"
+        assert state() == "parked"
         well = True
         await trio.sleep(100)
-        assert tree.children["sick"].state == "ready"
+        assert state() == "ready"
 
 
 async def test_a_start_that_hangs_counts_as_a_crash(autojump_clock: trio.testing.MockClock) -> None:

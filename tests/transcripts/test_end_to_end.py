@@ -125,7 +125,8 @@ async def test_a_stream_cut_anywhere_never_hangs_and_is_a_success_only_when_it_w
             if not record["response"].get("sse"):
                 continue
             body = record["response"]["sse"].encode()
-            settings = server.config["providers"][provider_type(record)]
+            config: dict[str, Any] = dict(server.config)
+            settings = config["providers"][provider_type(record)]
             cuts = [rng.randrange(len(body)) for _ in range(CUTS // 3 + 1)]
             providers = {
                 f"cut-{place}": {

@@ -4,6 +4,7 @@ import os
 import random
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -88,9 +89,14 @@ def mutated(stream: bytes, rng: random.Random) -> bytes:
     return bytes(body)
 
 
+def type_of(record: dict[str, Any]) -> ProviderTypeName:
+    name = provider_type(record)
+    return next(row for row in CATALOG if row == name)
+
+
 def cases(count: int, rng: random.Random) -> Iterator[tuple[ProviderTypeName, bytes]]:
     streams = OWN_STREAMS + [
-        (provider_type(record), record["response"]["sse"].encode())  # type: ignore[misc]  # the recordings' words
+        (type_of(record), record["response"]["sse"].encode())
         for record in recordings().values()
         if record["response"].get("sse") and len(record["response"]["sse"]) < 40_000
     ]
@@ -163,7 +169,8 @@ def run(count: int) -> Counter[str]:
             print(f"case {number} of seed {SEED}, {name}: {body!r}")
             raise
         outcome = decoder.outcome
-        outcomes["reply" if isinstance(outcome, Reply) else f"{outcome.kind}/{outcome.reason}"] += 1  # type: ignore[union-attr]  # checked above
+        assert outcome is not None
+        outcomes["reply" if isinstance(outcome, Reply) else f"{outcome.kind}/{outcome.reason}"] += 1
     print(dict(outcomes))
     return outcomes
 

@@ -42,16 +42,29 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 class Decoder(Protocol):
     """Reads one streamed answer. Never raises on what a provider sends: trouble is an ``outcome``."""
 
-    outcome: Reply | Failure | None
-    """Set once, when the answer is over (end marker or error read, or :meth:`end` called); later bytes are ignored.
-    A failure has what the wire says (kind to request_id); provider, attempts and partial are added by the exchange."""
-    proven: bool
-    """The provider has said that the answer is complete (``finish_reason``, ``[DONE]``, ``message_stop``): from here on
-    it is a success, whatever the tail does. Usage may still follow."""
-    emitted: bool
-    """A content event has been returned by :meth:`feed` or :meth:`end`."""
-    usage: Usage | None
-    """As far as reported."""
+    @property
+    def outcome(self) -> Reply | Failure | None:
+        """Set once, when the answer is over (end marker or error read, or :meth:`end` called); later bytes are ignored.
+        A failure has what the wire says (kind to request_id); provider, attempts and partial are added above."""
+        ...
+
+    @property
+    def proven(self) -> bool:
+        """The provider has said that the answer is complete (``finish_reason``, ``[DONE]``, ``message_stop``).
+
+        From here on it is a success, whatever the tail does. Usage may still follow.
+        """
+        ...
+
+    @property
+    def emitted(self) -> bool:
+        """A content event has been returned by :meth:`feed` or :meth:`end`."""
+        ...
+
+    @property
+    def usage(self) -> Usage | None:
+        """As far as reported."""
+        ...
 
     def feed(self, data: bytes) -> list[StreamEvent]:
         """Take the next bytes of the body, in pieces of any size; returns the events they completed, oldest first.
