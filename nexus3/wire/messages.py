@@ -10,7 +10,17 @@ from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 import msgspec
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from nexus3.wire import openai_shapes
 
@@ -62,7 +72,7 @@ class _Binary(Frozen):
         if not isinstance(value, dict):
             return value
         url = value.get("url")
-        if not (isinstance(url, str) and url.startswith("data:")):
+        if not (isinstance(url, str) and url[:5].lower() == "data:"):
             return value
         head, _, payload = url[5:].partition(",")
         media_type, *flags = head.split(";")
@@ -171,8 +181,14 @@ class ToolCall(Frozen):
             return value
         given = dict(value)
         arguments, raw = given.get("arguments"), given.get("raw_arguments")
+        if raw is None and isinstance(arguments, str):
+            arguments, raw = None, arguments
+            given |= {"arguments": None, "raw_arguments": raw}
         if raw is None and isinstance(arguments, Mapping):
-            given["raw_arguments"] = msgspec.json.encode(arguments).decode()
+            try:
+                given["raw_arguments"] = msgspec.json.encode(arguments).decode()
+            except TypeError:
+                return given  # not JSON: the field's own type refuses it, and names the place
         elif arguments is None and (raw is None or isinstance(raw, str)):
             given["arguments"] = parse_arguments(raw or "")
         return given
@@ -189,6 +205,18 @@ def parse_arguments(text: str) -> JsonObject | None:
     return value if isinstance(value, dict) else None
 
 
+def _form_of_content(value: object) -> str:
+    return "parts" if isinstance(value, tuple | list) else "text"
+
+
+# Told apart by hand, so that a bad part is one complaint that names its place, not also "should be a string".
+Content = Annotated[
+    Annotated[str, Tag("text")] | Annotated[tuple[Part, ...], Tag("parts")],
+    Discriminator(_form_of_content),
+    BeforeValidator(openai_shapes.content),
+]
+
+
 class Message(Frozen):
     """One turn. Give ``content`` as text or as parts; a reply's content is always text.
 
@@ -196,7 +224,7 @@ class Message(Frozen):
     """
 
     role: Role
-    content: Annotated[str | tuple[Part, ...], BeforeValidator(openai_shapes.content)] = ""
+    content: Content = ""
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     name: str | None = None

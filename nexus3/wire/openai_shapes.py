@@ -10,24 +10,41 @@ _MEDIA_OF_AUDIO = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 
 
 def message(value: object) -> object:
-    """A chat message: ``tool_calls`` are read by :func:`tool_call`, ``content: null`` as empty text."""
+    """A chat message, as sent or as received: ``null`` is unset, refusals and reasoning go where ours are."""
     if not isinstance(value, Mapping):
         return value
-    ours = dict(value)
-    if ours.get("content", "") is None:
-        ours["content"] = ""
-    if ours.get("tool_calls", ()) is None:
-        ours["tool_calls"] = ()
-    # What a reply of the chat API carries beside the turn itself; none of it can be sent back.
-    for key in ("annotations", "audio", "function_call"):
+    # Dumps of a reply name every field; citations belong to the reply and cannot be sent back.
+    ours = {key: item for key, item in value.items() if item is not None and key != "annotations"}
+    for key in ("audio", "function_call"):
         if key in ours and not ours[key]:
             del ours[key]
-    reasoning = ours.pop("reasoning_content", None)
-    if isinstance(reasoning, str) and "reasoning" not in ours:
-        ours["reasoning"] = reasoning
+    parts = ours.get("content")
+    if isinstance(parts, list | tuple):
+        refusals = [part["refusal"] for part in parts if _is_refusal(part)]
+        if refusals:
+            ours["content"] = [part for part in parts if not _is_refusal(part)]
+            ours.setdefault("refusal", "".join(refusals))
+    text = ours.pop("reasoning_content", None)
+    if isinstance(text, str):
+        ours.setdefault("reasoning", text)
     if isinstance(ours.get("reasoning"), str):
         ours["reasoning"] = ({"text": ours["reasoning"]},) if ours["reasoning"] else ()
+    details = ours.pop("reasoning_details", None)
+    if isinstance(details, list | tuple) and details:
+        ours["reasoning"] = tuple(_reasoning_detail(detail) for detail in details)
     return ours
+
+
+def _is_refusal(part: object) -> bool:
+    return isinstance(part, Mapping) and part.get("type") == "refusal" and isinstance(part.get("refusal"), str)
+
+
+def _reasoning_detail(value: object) -> object:
+    """OpenRouter's: text or a summary, perhaps with a signature, or encrypted data."""
+    if not isinstance(value, Mapping):
+        return value
+    known = {key: value[key] for key in ("signature", "data") if value.get(key) is not None}
+    return {"text": value.get("text") or value.get("summary") or "", **known, "raw": dict(value)}
 
 
 def content(value: object) -> object:
@@ -38,47 +55,69 @@ def content(value: object) -> object:
 
 
 def part(value: object) -> object:
-    """``image_url``, ``input_audio``, ``file`` and bare strings."""
+    """``image_url``, ``input_audio``, ``file`` and bare strings; ``cache_control`` on any of them."""
     if isinstance(value, str):
         return {"type": "text", "text": value}
     if not isinstance(value, Mapping):
         return value
-    match value:
+    mark, unmarked = _cache_mark(value)
+    match unmarked:
         case {"type": "image_url", "image_url": str(url)}:
-            return {"type": "image", "url": url}
+            return {"type": "image", "url": url, **mark}
         case {"type": "image_url", "image_url": {"url": url, **rest}}:
-            return {"type": "image", "url": url, **({"detail": rest["detail"]} if rest.get("detail") else {})}
+            return {"type": "image", "url": url, **({"detail": rest["detail"]} if rest.get("detail") else {}), **mark}
         case {"type": "input_audio", "input_audio": {"data": data, "format": str(name)}}:
-            return {"type": "file", "data": data, "media_type": _MEDIA_OF_AUDIO.get(name, f"audio/{name}")}
+            return {"type": "file", "data": data, "media_type": _MEDIA_OF_AUDIO.get(name, f"audio/{name}"), **mark}
         case {"type": "file", "file": {"file_data": str(data), **rest}}:
             source = {"url": data} if data.startswith(("data:", "https:", "http:")) else {"data": data}
-            return {"type": "file", **source, **({"filename": rest["filename"]} if rest.get("filename") else {})}
+            return {
+                "type": "file",
+                **source,
+                **({"filename": rest["filename"]} if rest.get("filename") else {}),
+                **mark,
+            }
         case {"type": "file", "file": {"file_id": file_id}}:
-            return {"type": "file", "file_id": file_id}
-        case {"type": "text", "cache_control": {"type": "ephemeral", **rest}, **others}:
-            return {"type": "text", **others, "cache": rest.get("ttl") or "default"}
+            return {"type": "file", "file_id": file_id, **mark}
         case _:
-            return value
+            return {**unmarked, **mark}
+
+
+def _cache_mark(value: Mapping[str, object]) -> tuple[dict[str, object], dict[str, object]]:
+    """``cache_control`` as our ``cache``, and the rest."""
+    rest = {key: item for key, item in value.items() if key != "cache_control"}
+    match value.get("cache_control"):
+        case {"type": "ephemeral", **options}:
+            return {"cache": options.get("ttl") or "default"}, rest
+        case None:
+            return {}, rest
+        case unknown:
+            return {"cache": unknown}, rest
 
 
 def tool_call(value: object) -> object:
-    """``{"id", "type": "function", "function": {"name", "arguments"}}``."""
+    """``{"id", "type": "function", "function": {"name", "arguments"}}``, with what the provider attached to it."""
     match value:
         case {"function": {"name": name, **function}, **rest}:
             arguments = function.get("arguments")
             given = {"raw_arguments": arguments} if isinstance(arguments, str) else {"arguments": arguments}
-            return {"id": rest.get("id") or "", "name": name, **given}
+            attached = {key: rest[key] for key in ("extra_content",) if rest.get(key) is not None}
+            return {"id": rest.get("id") or "", "name": name, **given, **({"extra": attached} if attached else {})}
         case _:
             return value
 
 
 def tool(value: object) -> object:
-    """``{"type": "function", "function": {"name", "description", "parameters", "strict"}}``."""
-    match value:
-        case {"type": "function", "function": Mapping() as function}:
-            return {key: item for key, item in function.items() if item is not None}
-        case _:
-            return value
+    """``{"type": "function", "function": {"name", "description", "parameters", "strict"}}``, or flat without it."""
+    if not isinstance(value, Mapping) or value.get("type") != "function":
+        return value
+    function = value.get("function")
+    if isinstance(function, Mapping):
+        mark, _ = _cache_mark(value)
+        ours = dict(function)
+    else:
+        mark, ours = _cache_mark(value)
+        del ours["type"]
+    return {key: item for key, item in ours.items() if item is not None} | mark
 
 
 def tool_choice(value: object) -> object:
@@ -93,12 +132,14 @@ def tool_choice(value: object) -> object:
 
 
 def output_schema(value: object) -> object:
-    """``response_format``: ``json_schema`` and ``json_object``; a bare JSON schema is taken as the schema."""
+    """``response_format``: ``json_schema``, ``json_object`` and ``text``; a bare JSON schema is taken as the schema."""
     match value:
         case {"type": "json_schema", "json_schema": Mapping() as inner}:
             return {key: item for key, item in inner.items() if item is not None}
         case {"type": "json_object"}:
             return {"schema": None}
+        case {"type": "text", **rest} if not rest:
+            return None
         case {"schema": _}:
             return value
         case Mapping():

@@ -1,6 +1,7 @@
 """What a caller asks: the completion request and its tools. Validated once, here."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
@@ -99,7 +100,7 @@ class CompletionRequest(Frozen):
 
     model: str | None = None
     """An alias, ``provider:model`` or ``provider/model``; ``None`` is the configured ``default_model``."""
-    messages: tuple[Message, ...] = Field(min_length=1)
+    messages: tuple[Message, ...]
     tools: tuple[Tool, ...] = ()
     tool_choice: Annotated[str | None, BeforeValidator(openai_shapes.tool_choice)] = None
     """``auto``, ``none``, ``required``, or the name of one of ``tools``."""
@@ -126,6 +127,22 @@ class CompletionRequest(Frozen):
     priority: Priority = "normal"
     caller: str | None = None
     """Who asks: the key of fairness and caps."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none_is_unset(cls, value: object) -> object:
+        """``tools=None`` and ``stop=None`` mean what leaving them out means."""
+        if not isinstance(value, Mapping):
+            return value
+        return {key: item for key, item in value.items() if item is not None or key not in cls.model_fields}
+
+    @field_validator("messages")
+    @classmethod
+    def _something_to_answer(cls, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        # Not min_length: beside one bad message, that would also claim that there are none.
+        if not messages:
+            raise ValueError("give at least one message")
+        return messages
 
     @model_validator(mode="after")
     def _choice_names_a_tool(self) -> Self:

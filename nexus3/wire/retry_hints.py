@@ -1,0 +1,141 @@
+"""What a provider's headers say about when to come back: ``Retry-After`` and the rate-limit snapshot.
+
+Facts are from the vendors' documents and recorded traffic: OpenAI spells resets as Go durations (``6m0s``), Azure as
+whole seconds, Anthropic as RFC 3339, OpenRouter as milliseconds since the epoch. Garbage and ``-1`` occur; both mean
+"not said". Header names are lower case here.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Literal
+
+import msgspec
+
+Dimension = Literal["requests", "tokens", "input_tokens", "output_tokens"]
+
+_NUMBER = re.compile(r"\+?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
+_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?)(ns|us|µs|μs|ms|s|m|h|d)")
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_LONGEST = 64
+"""No honest value is longer, and no number that long is infinite."""
+
+
+class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
+    """One limit as the last response stated it. ``None`` is what it did not say."""
+
+    limit: int | None = None
+    remaining: int | None = None
+    reset_after: float | None = None
+    """Seconds from the response until the limit is whole again, never negative."""
+
+
+def retry_after(headers: Mapping[str, str], *, wall_now: float) -> float | None:
+    """Seconds the provider asks to wait: ``retry-after-ms``, then ``retry-after`` in seconds or as a date.
+
+    A date is measured against the response's own ``date``, else against ``wall_now`` (seconds since the epoch), so
+    that a wrong clock of ours does not matter; one in the past is 0. A zero beside a positive value loses: Azure sends
+    ``retry-after-ms: 0`` with ``retry-after: 1``.
+    """
+    said = (
+        milliseconds(headers.get("retry-after-ms")),
+        seconds(headers.get("retry-after")),
+        _until(headers.get("retry-after"), headers, wall_now),
+    )
+    known = [hint for hint in said if hint is not None]
+    return next((hint for hint in known if hint > 0), 0.0 if known else None)
+
+
+def rate_limits(headers: Mapping[str, str], *, wall_now: float) -> dict[Dimension, RateLimit]:
+    """The limits a response states, without those it says nothing useful about."""
+    found: dict[Dimension, RateLimit] = {}
+    for dimension, names in _HEADERS.items():
+        for limit, remaining, reset in names:
+            stated = RateLimit(
+                limit=_count(headers.get(limit)),
+                remaining=_count(headers.get(remaining)),
+                reset_after=_reset(headers.get(reset), headers, wall_now),
+            )
+            if stated != RateLimit():
+                found[dimension] = stated
+                break
+    return found
+
+
+_WORDS: tuple[tuple[Dimension, str], ...] = (
+    ("requests", "requests"),
+    ("tokens", "tokens"),
+    ("input_tokens", "input-tokens"),
+    ("output_tokens", "output-tokens"),
+)
+_FIELDS = ("limit", "remaining", "reset")
+_HEADERS: dict[Dimension, tuple[tuple[str, ...], ...]] = {
+    dimension: (
+        tuple(f"x-ratelimit-{field}-{word}" for field in _FIELDS),
+        tuple(f"anthropic-ratelimit-{word}-{field}" for field in _FIELDS),
+        *([tuple(f"x-ratelimit-{field}" for field in _FIELDS)] if dimension == "requests" else []),
+    )
+    for dimension, word in _WORDS
+}
+"""Where each dimension is stated; the first set of names that says anything counts. OpenRouter names no dimension."""
+
+
+def seconds(text: str | None) -> float | None:
+    """A finite number of seconds, not negative: ``30``, ``1.5``, or a Go duration (``6m0s``, ``12ms``)."""
+    if text is None or len(text) > _LONGEST:
+        return None
+    text = text.strip()
+    if _NUMBER.fullmatch(text):
+        return float(text)
+    total, end = 0.0, 0
+    while part := _DURATION_PART.match(text, end):
+        total += float(part[1]) * _SECONDS[part[2]]
+        end = part.end()
+    return total if text and end == len(text) else None
+
+
+def milliseconds(text: str | None) -> float | None:
+    """A plain number of milliseconds, in seconds."""
+    if text is None or len(text) > _LONGEST or not _NUMBER.fullmatch(text.strip()):
+        return None
+    return float(text) / 1000.0
+
+
+def _reset(text: str | None, headers: Mapping[str, str], wall_now: float) -> float | None:
+    """A duration, or a moment: RFC 3339, or since the epoch, in seconds or milliseconds by its magnitude."""
+    value = seconds(text)
+    if value is None:
+        return _until(text, headers, wall_now)
+    if value > 1e12:
+        return max(0.0, value / 1000.0 - wall_now)
+    if value > 1e9:
+        return max(0.0, value - wall_now)
+    return value
+
+
+def _until(text: str | None, headers: Mapping[str, str], wall_now: float) -> float | None:
+    moment = _moment(text)
+    if moment is None:
+        return None
+    return max(0.0, moment - (_moment(headers.get("date")) or wall_now))
+
+
+def _moment(text: str | None) -> float | None:
+    """Seconds since the epoch of an HTTP date in any of its three spellings, or of an RFC 3339 time."""
+    if text is None or len(text) > _LONGEST:
+        return None
+    text = text.strip()
+    try:
+        moment = datetime.fromisoformat(text) if text[:1].isdigit() else parsedate_to_datetime(text)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return moment.timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def _count(text: str | None) -> int | None:
+    if text is None or len(text) > _LONGEST or not _NUMBER.fullmatch(text.strip()):
+        return None
+    return int(float(text))
