@@ -29,6 +29,7 @@ class Answer:
         self._limits = limits
         self._on_reply = on_reply
         self._request_id: str | None = None
+        self._status: int | None = None
         self._decoder: Decoder | None = None
 
     async def read(self, response: Response, watch: Watch, *, stream: bool, wall_now: float) -> Failure | None:
@@ -38,7 +39,12 @@ class Answer:
             TransportFault: the body was cut off; :meth:`cut_off` says what that means.
             SlowConsumer: the ticket's reader does not read.
         """
+        self._status = response.status
         self._request_id = request_id_of(response.headers)
+        failure = await self._read(response, watch, stream=stream, wall_now=wall_now)
+        return failure and self._described(failure)
+
+    async def _read(self, response: Response, watch: Watch, *, stream: bool, wall_now: float) -> Failure | None:
         if not 200 <= response.status < 300:
             body, truncated = await self._error_body(response)
             return response_failure(response.status, response.headers, body, wall_now=wall_now, truncated=truncated)
@@ -120,11 +126,7 @@ class Answer:
 
     async def cut_off(self, failure: Failure) -> Failure | None:
         """The exchange broke, or a deadline passed: ``None`` where the answer was proven complete before that."""
-        failure = msgspec.structs.replace(
-            failure,
-            request_id=failure.request_id or self._request_id,
-            phase="first_event" if failure.phase == "stream" and not self._ticket.emitted else failure.phase,
-        )
+        failure = self._described(failure)
         decoder = self._decoder
         if decoder is None:
             return failure
@@ -132,7 +134,8 @@ class Answer:
         if events:
             self._mark_emitted(decoder.emitted)
             await self._ticket.deliver(events, self._limits.stall_timeout)
-        return self._conclude(decoder.outcome or failure)
+        outcome = self._conclude(decoder.outcome or failure)
+        return outcome and self._described(outcome)
 
     async def drain(self, response: Response) -> None:
         """Read a short rest after the end marker, so that the connection can be used again."""
@@ -143,6 +146,15 @@ class Answer:
                     left -= len(data)
             except TransportFault:
                 pass  # nobody waits for these bytes
+
+    def _described(self, failure: Failure) -> Failure:
+        """With what the response's head said, and with the phase that the caller's view decides."""
+        return msgspec.structs.replace(
+            failure,
+            status=failure.status or self._status,
+            request_id=failure.request_id or self._request_id,
+            phase="first_event" if failure.phase == "stream" and not self._ticket.emitted else failure.phase,
+        )
 
     def _mark_emitted(self, emitted: bool) -> None:
         # Before the hand-over: a crash in between must not lead to a repetition.

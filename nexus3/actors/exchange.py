@@ -10,12 +10,12 @@ from nexus3.actors.credentials import Credentials
 from nexus3.actors.gates.retry import Policy, delay_before_retry
 from nexus3.actors.pool import Pool
 from nexus3.actors.resolved import ResolvedProvider
-from nexus3.actors.ticket import SlowConsumer, Ticket
+from nexus3.actors.ticket import SlowConsumer, Ticket, failed
 from nexus3.observe import catalog
 from nexus3.observe.log import Log
 from nexus3.wire.codecs import Reply
 from nexus3.wire.events import RetryScheduled, StreamComplete
-from nexus3.wire.failures import Failure, error_of, fail
+from nexus3.wire.failures import Failure, fail
 
 
 async def exchange(
@@ -90,7 +90,7 @@ async def exchange(
                     "status": failure.status,
                 },
             )
-            scheduled = RetryScheduled(ticket.attempts, delay, error_of(failure))
+            scheduled = RetryScheduled(ticket.attempts, delay, failed(ticket, failure).error)
             await ticket.deliver([scheduled], provider.limits.stall_timeout)
         except SlowConsumer:
             seconds = provider.limits.stall_timeout
@@ -103,4 +103,4 @@ async def exchange(
 
 def _is_our_timeout(failure: Failure) -> bool:
     """A limit of ours was reached, as against a provider's 408 or 504."""
-    return failure.kind == "timeout" and failure.status is None
+    return failure.kind == "timeout" and (failure.status is None or failure.status < 300)

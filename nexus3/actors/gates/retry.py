@@ -37,12 +37,12 @@ def delay_before_retry(
 ) -> float | None:
     """Seconds to wait before attempt ``attempts + 1``; ``None`` where there must be none.
 
-    ``attempts`` were made and ``timeouts`` of them ran into a time limit; ``remaining`` seconds are left until the
+    ``attempts`` were made and ``timeouts`` of them ran into a limit of ours; ``remaining`` seconds are left until the
     request's deadline, or until the caller's own where that is earlier.
     """
     if emitted or not failure.retryable or attempts > policy.max_retries:
         return None
-    if failure.kind == "timeout" and failure.status is None and timeouts > MAX_TIMEOUT_RETRIES:
+    if timeouts > MAX_TIMEOUT_RETRIES:
         return None
     step = policy.backoff ** (attempts - 1)
     if failure.retry_after is not None:

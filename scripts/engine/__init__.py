@@ -1,0 +1,9 @@
+"""The parts of ``make engine``; ``scripts/engine.py`` puts them together.
+
+environment   the engines' own virtual environment
+tiny_models   the model both engines serve (runs in that environment)
+servers       the engines as processes on loopback
+raw           one exchange by a plain socket, past nexus3
+answers, refusals, grammars   the checks
+report        one line a check
+"""
