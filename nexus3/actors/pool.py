@@ -69,8 +69,13 @@ class _Once:
         return self._left.pop()
 
 
+_STALE = ("closed", "reset")
+
+_UNSENDABLE = fail("bad_request", "unsendable", "The request's URL or a header cannot be sent.", phase="request")
+
+
 def _request(
-    url: str, headers: list[tuple[str, str]], body: bytes, hooks: dict[str, Callable[[str, object], Awaitable[None]]]
+    url: str, headers: list[tuple[str, str]], body: bytes, trace: Callable[[str, object], Awaitable[None]]
 ) -> httpx.Request:
     parsed = httpx.URL(url)
     framing = [
@@ -79,7 +84,7 @@ def _request(
         ("accept-encoding", "identity"),
         ("content-length", str(len(body))),
     ]
-    return httpx.Request("POST", parsed, headers=[*framing, *headers], stream=_Body(body), extensions=hooks)
+    return httpx.Request("POST", parsed, headers=[*framing, *headers], stream=_Body(body), extensions={"trace": trace})
 
 
 class Pool:
@@ -102,25 +107,31 @@ class Pool:
             TransportFault: no connection, or no response head.
         """
 
-        async def trace(event: str, _: object) -> None:
-            if event == "http11.send_request_headers.started":
-                on_sent()
+        failure = _UNSENDABLE
+        # A kept connection that breaks before any byte of an answer had died while it was idle: HTTP lets a client send
+        # the request again at once. It costs no attempt.
+        for is_replay in (False, True):
+            is_fresh = False
 
-        hooks: dict[str, Callable[[str, object], Awaitable[None]]] = {"trace": trace}
-        failure: Failure | None = None
-        response: httpx.Response | None = None
-        try:
-            request = _request(url, headers, body, hooks)
-            response = await self._client.send(request, stream=True)
-        except httpx.HTTPError as error:
-            failure = _translate(error, in_body=False)
-        except (httpx.InvalidURL, ValueError, UnicodeError):
-            # These messages quote the offending value, which may be the key.
-            failure = fail(
-                "bad_request", "unsendable", "The request's URL or a header cannot be sent.", phase="request"
-            )
-        if failure is not None or response is None:
-            raise TransportFault(failure or fail("internal", "no_response", "The transport gave no response."))
+            async def trace(event: str, _: object) -> None:
+                nonlocal is_fresh
+                if event == "connection.connect_tcp.started":
+                    is_fresh = True
+                elif event == "http11.send_request_headers.started":
+                    on_sent()
+
+            response: httpx.Response | None = None
+            try:
+                request = _request(url, headers, body, trace)
+                response = await self._client.send(request, stream=True)
+            except httpx.HTTPError as error:
+                failure = _translate(error, in_body=False)
+            except (httpx.InvalidURL, ValueError, UnicodeError):
+                failure = _UNSENDABLE  # these messages quote the offending value, which may be the key
+            if response is not None or is_replay or is_fresh or failure.reason not in _STALE:
+                break
+        if response is None:
+            raise TransportFault(failure)
         chunks = response.aiter_raw()
         try:
             yield Response(response, chunks)

@@ -50,7 +50,7 @@ CASES = (
     Case(
         "too long a prompt, streamed",
         # llama.cpp's server has sent its 200 by then, and ends the body without a word.
-        {"transformers": SERVED, "llama.cpp": Refused("protocol", None, ONCE_MORE)},
+        {"transformers": SERVED, "llama.cpp": Refused("protocol", 200, ONCE_MORE)},
         text=TOO_LONG,
     ),
     Case(

@@ -29,7 +29,7 @@ from nexus3 import (
     open_supervisor,
     run_supervisor,
 )
-from nexus3.loopback import Answer, Cut, Loopback, Stall, open_loopback
+from nexus3.loopback import Answer, CloseAfter, Cut, Loopback, Stall, open_loopback
 from nexus3.testing import crash
 from nexus3.wire.failures import ActorCrashedError, UnavailableError
 
@@ -183,6 +183,15 @@ async def test_no_retry_begins_that_the_caller_would_not_wait_for() -> None:
         assert caught.value.retry_after == 30
         assert trio.current_time() - began < 1
         assert len(server.exchanges) == 1
+
+
+async def test_a_kept_connection_that_had_died_is_replaced_without_costing_an_attempt() -> None:
+    async with house([Answer("Hello", fault=CloseAfter(delay=0.02)), HELLO]) as (sup, server):
+        for _ in range(2):
+            events = await events_of(sup, ask())
+            assert isinstance(events[-1], StreamComplete)
+            assert events[-1].attempts == 1
+        assert {exchange.connection for exchange in server.exchanges} == {0, 1}
 
 
 # -- leaving
