@@ -29,7 +29,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """``parallel_tool_calls`` is understood."""
     tool_choice: Literal["full", "auto_only"] = "full"
     json_output: Literal["schema", "schema_in_object", "object", "none"] = "schema"
-    """JSON by a schema, by a schema inside ``json_object`` (llama.cpp), any JSON object only, or no JSON mode at all."""
+    """JSON by a schema, by a schema inside ``json_object`` (llama.cpp), any JSON object only, or no JSON mode."""
     reasoning_param: Literal["effort", "object", "none"] = "effort"
     """``reasoning_effort``, or an object ``reasoning`` (OpenRouter), or nothing."""
     reasoning_replay: bool = True

@@ -1,0 +1,186 @@
+"""Spells a conversation: repaired history in, wire messages out."""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from itertools import takewhile
+
+from nexus3.wire.catalog import Target
+from nexus3.wire.codecs.openai_chat.families import family_of
+from nexus3.wire.codecs.openai_chat.history import repair
+from nexus3.wire.codecs.openai_chat.notes import repaired
+from nexus3.wire.codecs.openai_chat.parts import Speller, WireObject, cache_control, parts_of
+from nexus3.wire.codecs.openai_chat.reasoning import THINKING_PARTS, is_ours, replayed
+from nexus3.wire.codecs.openai_chat.surrogates import json_bytes, whole_text
+from nexus3.wire.events import Notice
+from nexus3.wire.failures import error_of, fail
+from nexus3.wire.messages import Message, Part, Role, TextPart, ToolCall, parse_arguments
+
+_SYSTEM_ROLES = (Role.SYSTEM, Role.DEVELOPER)
+_MAX_ID = 40  # OpenAI's, answered with a 400 beyond
+
+
+def spell_messages(
+    messages: Sequence[Message], target: Target, notices: list[Notice], *, mark_system: bool
+) -> list[WireObject]:
+    """The ``messages`` of the body. ``mark_system`` sets a cache mark behind the leading system text.
+
+    Raises:
+        ProviderError: ``unsupported`` for parts that cannot be sent, ``bad_request`` where nothing is left to send.
+    """
+    sendable, changes = repair(messages)
+    notices += changes
+    if not sendable:
+        raise error_of(fail("bad_request", "no_messages", "no message is left: give at least one with content"))
+    speller = _MessageSpeller(target, notices)
+    system = list(takewhile(lambda message: message.role in _SYSTEM_ROLES, sendable))
+    others = sendable[len(system) :]
+    if target.quirks.merge_system and len(system) > 1:
+        system = [_merged(system)]
+    wire = [speller.system(message) for message in system]
+    if mark_system and wire and speller.takes_marks:
+        _mark(wire[-1])
+    wire += speller.rest(others)
+    speller.report()
+    return wire
+
+
+def _merged(messages: Sequence[Message]) -> Message:
+    """One message of several, an empty line between them, for chat templates that demand exactly one."""
+    parts: list[Part] = []
+    for message in messages:
+        if parts:
+            parts.append(TextPart(text="\n\n"))
+        parts += parts_of(message)
+    return messages[0].model_copy(update={"content": tuple(parts)})
+
+
+def _mark(message: WireObject) -> None:
+    """Set a cache mark behind a message's text, unless it has marks of its own."""
+    content = message["content"]
+    if isinstance(content, str) and content:
+        message["content"] = [{"type": "text", "text": content, "cache_control": cache_control("default")}]
+
+
+class _MessageSpeller:
+    def __init__(self, target: Target, notices: list[Notice]) -> None:
+        self._target = target
+        self._notices = notices
+        self._parts = Speller(target, notices)
+        self.takes_marks = self._parts.takes_marks
+        quirk = target.quirks.system_role
+        self._system_role = family_of(target.family).system_role if quirk == "auto" else quirk
+        self._foreign_reasoning = 0
+        self._left_blocks = 0
+
+    def system(self, message: Message) -> WireObject:
+        return self._named(message, {"role": self._system_role, "content": self._parts.text_content(message)})
+
+    def rest(self, messages: Sequence[Message]) -> list[WireObject]:
+        """All but the leading system text, images of tool results behind the results of a turn."""
+        wire: list[WireObject] = []
+        media: list[Part] = []
+        for message in messages:
+            if media and message.role is not Role.TOOL:
+                wire.append(self._media_of_tools(media))
+                media = []
+            match message.role:
+                case Role.SYSTEM | Role.DEVELOPER:
+                    wire.append(self.system(message))
+                case Role.USER:
+                    content = self._parts.content(parts_of(message))
+                    wire.append(self._named(message, {"role": "user", "content": content}))
+                case Role.ASSISTANT:
+                    wire.append(self._assistant(message))
+                case Role.TOOL:
+                    wire.append(self._tool_result(message, media))
+        if media:
+            wire.append(self._media_of_tools(media))
+        return wire
+
+    def report(self) -> None:
+        """Tell what was left out of several turns, once."""
+        if self._foreign_reasoning:
+            text = f"reasoning of earlier turns was left out, it is not this model's: {self._foreign_reasoning}"
+            self._notices.append(repaired(text))
+        if self._left_blocks:
+            text = f"raw blocks of earlier turns were left out, the chat API takes none back: {self._left_blocks}"
+            self._notices.append(repaired(text))
+
+    def _assistant(self, message: Message) -> WireObject:
+        content: object = self._parts.text_content(message)
+        wire: WireObject = {"role": "assistant", "content": content or None}
+        if message.refusal:
+            if self._target.type.name in ("openai", "azure", "openrouter"):
+                wire["refusal"] = message.refusal
+            elif not content:
+                wire["content"] = message.refusal
+        wire |= self._reasoning(message, content)
+        if message.blocks:
+            self._left_blocks += 1
+        if message.tool_calls:
+            takes_extra = is_ours(message.origin, self._target)
+            wire["tool_calls"] = [self._tool_call(call, takes_extra=takes_extra) for call in message.tool_calls]
+        return self._named(message, wire)
+
+    def _reasoning(self, message: Message, content: object) -> WireObject:
+        ours = [block for block in message.reasoning if is_ours(block.origin, self._target)]
+        if not self._target.quirks.reasoning_replay:
+            ours = []
+        if len(ours) < len(message.reasoning):
+            self._foreign_reasoning += 1
+        fields = replayed(ours)
+        thinking = fields.get(THINKING_PARTS)
+        if isinstance(thinking, list) and content:
+            visible = content if isinstance(content, list) else [{"type": "text", "text": content}]
+            fields[THINKING_PARTS] = thinking + visible
+        return fields
+
+    def _tool_call(self, call: ToolCall, *, takes_extra: bool) -> WireObject:
+        wire: WireObject = {
+            "id": self._id(call.id),
+            "type": "function",
+            "function": {"name": call.name, "arguments": self._arguments(call)},
+        }
+        return {**call.extra, **wire} if takes_extra else wire
+
+    def _arguments(self, call: ToolCall) -> str:
+        """The text as it was received, which keeps the provider's cache; but only where it is an object."""
+        text = whole_text(call.raw_arguments, "ignore")
+        if text.strip() and parse_arguments(text) is not None:
+            return text
+        if call.arguments is not None:
+            return json_bytes(call.arguments).decode()
+        self._notices.append(repaired(f"tool call {call.id!r}: broken arguments were sent as text"))
+        return json_bytes({"_raw_arguments": text}).decode()
+
+    def _tool_result(self, message: Message, media: list[Part]) -> WireObject:
+        parts = parts_of(message)
+        texts: list[Part] = [part for part in parts if isinstance(part, TextPart)]
+        others = [part for part in parts if not isinstance(part, TextPart)]
+        if others:
+            media += others
+            if not texts:
+                texts = [TextPart(text="(see the attachment in the next message)")]
+        if message.is_error and not message.text.lower().startswith("error"):
+            texts.insert(0, TextPart(text="Error: "))
+        return {
+            "role": "tool",
+            "tool_call_id": self._id(message.tool_call_id or ""),
+            "content": self._parts.content(texts),
+        }
+
+    def _media_of_tools(self, media: Sequence[Part]) -> WireObject:
+        text = "images and files of tool results were sent in a user message: the chat API takes them nowhere else"
+        self._notices.append(repaired(text))
+        heading = TextPart(text="Attachments of the tool results above:")
+        return {"role": "user", "content": self._parts.content([heading, *media])}
+
+    def _id(self, call_id: str) -> str:
+        """An id that OpenAI takes; the same for a call and its result."""
+        if len(call_id) <= _MAX_ID or self._target.type.name not in ("openai", "azure"):
+            return call_id
+        return f"call_{blake2b(call_id.encode('utf-8', 'replace'), digest_size=16).hexdigest()}"
+
+    @staticmethod
+    def _named(message: Message, wire: WireObject) -> WireObject:
+        return wire | {"name": message.name} if message.name else wire
