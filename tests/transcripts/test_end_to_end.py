@@ -20,7 +20,7 @@ from nexus3 import (
     Supervisor,
     open_supervisor,
 )
-from nexus3.loopback import open_loopback
+from nexus3.loopback import open_loopback, open_loopback_process
 from tests.transcripts.recordings import (
     FOLDER,
     expected,
@@ -44,8 +44,8 @@ def request(model: str) -> CompletionRequest:
 
 @asynccontextmanager
 async def house(**headers: str) -> AsyncIterator[Supervisor]:
-    """A supervisor on a server that replays; retries are off, so that one request is one exchange."""
-    async with open_loopback(transcripts=FOLDER, seed=SEED) as server:
+    """A supervisor on a server process that replays; retries are off, so that one request is one exchange."""
+    async with open_loopback_process(transcripts=FOLDER, seed=SEED) as server:
         config: dict[str, Any] = dict(server.config)
         config["providers"] = {
             name: {**settings, "max_retries": 0, "extra_headers": headers}
