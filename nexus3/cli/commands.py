@@ -47,9 +47,9 @@ def demo(plain: bool) -> int:
 
     import trio
 
-    from nexus3.cli.demo import run_demo
-    from nexus3.cli.demo_recordings import choose, find_folder
-    from nexus3.cli.demo_screen import open_screen
+    from nexus3.cli.demo.recordings import choose, find_folder
+    from nexus3.cli.demo.run import run_demo
+    from nexus3.cli.demo.screen import open_screen
 
     recordings = choose(find_folder(os.environ.get("NEXUS3_TRANSCRIPTS")))
     checks = trio.run(run_demo, open_screen(plain=plain), recordings)

@@ -9,11 +9,11 @@ from rich.console import Console
 from trio.testing import MockClock
 
 from nexus3.cli import commands, demo
-from nexus3.cli.demo_acts import run_tool
-from nexus3.cli.demo_checks import Checks
-from nexus3.cli.demo_recordings import Chosen, choose
-from nexus3.cli.demo_screen import Screen
-from nexus3.cli.demo_script import demo_script
+from nexus3.cli.demo.acts import run_tool
+from nexus3.cli.demo.checks import Checks
+from nexus3.cli.demo.recordings import Chosen, choose
+from nexus3.cli.demo.screen import Screen
+from nexus3.cli.demo.script import demo_script
 from nexus3.loopback import Answer, Received
 from nexus3.wire.messages import ToolCall
 from tests.cli import recordings

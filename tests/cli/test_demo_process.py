@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from nexus3.cli.demo_script import PORTRAITS
+from nexus3.cli.demo.script import PORTRAITS
 from tests.cli import recordings
 from tests.cli.processes import run, start
 

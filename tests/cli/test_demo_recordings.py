@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import nexus3
-from nexus3.cli.demo_follow import Told
-from nexus3.cli.demo_recordings import MAX_BODY_CHARACTERS, came_out_as_recorded, choose, find_folder
+from nexus3.cli.demo.follow import Told
+from nexus3.cli.demo.recordings import MAX_BODY_CHARACTERS, came_out_as_recorded, choose, find_folder
 from nexus3.wire.events import StreamComplete
 from nexus3.wire.failures import error_of, fail
 from nexus3.wire.messages import Message, Role, ToolCall

@@ -8,7 +8,7 @@ import pytest
 import trio
 from rich.console import Console
 
-from nexus3.cli.demo_screen import PLAIN_WIDTH, Screen, open_screen
+from nexus3.cli.demo.screen import PLAIN_WIDTH, Screen, open_screen
 
 
 class Terminal(io.StringIO):

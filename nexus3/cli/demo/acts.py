@@ -5,12 +5,12 @@ from datetime import date
 
 import trio
 
-from nexus3.cli import demo_script as lines
-from nexus3.cli.demo_follow import Told
-from nexus3.cli.demo_recordings import Chosen, came_out_as_recorded, in_one_line
-from nexus3.cli.demo_stage import Stage, how_it_ended, request
-from nexus3.cli.demo_streams import Streams
-from nexus3.cli.demo_summary import duration
+from nexus3.cli.demo import script as lines
+from nexus3.cli.demo.follow import Told
+from nexus3.cli.demo.recordings import Chosen, came_out_as_recorded, in_one_line
+from nexus3.cli.demo.stage import Stage, how_it_ended, request
+from nexus3.cli.demo.streams import Streams
+from nexus3.cli.demo.summary import duration
 from nexus3.loopback import Exchange
 from nexus3.testing import crash
 from nexus3.wire.catalog import CATALOG

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 import nexus3
-from nexus3.cli.demo_follow import Told
+from nexus3.cli.demo.follow import Told
 from nexus3.wire.catalog import CATALOG
 
 Kind = Literal["tool calls", "reasoning", "error"]

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import trio
 
 from nexus3._version import __version__
-from nexus3.cli import demo_acts as acts
-from nexus3.cli.demo_checks import Checks
-from nexus3.cli.demo_recordings import Chosen
-from nexus3.cli.demo_screen import Screen
-from nexus3.cli.demo_script import demo_script
-from nexus3.cli.demo_stage import Stage
-from nexus3.cli.demo_summary import check_list, request_table, supervision_tree
+from nexus3.cli.demo import acts
+from nexus3.cli.demo.checks import Checks
+from nexus3.cli.demo.recordings import Chosen
+from nexus3.cli.demo.screen import Screen
+from nexus3.cli.demo.script import demo_script
+from nexus3.cli.demo.stage import Stage
+from nexus3.cli.demo.summary import check_list, request_table, supervision_tree
 from nexus3.loopback import Script, open_loopback
 from nexus3.runtime import Supervisor, open_supervisor
 from nexus3.wire.catalog import CATALOG

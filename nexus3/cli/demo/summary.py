@@ -8,8 +8,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from nexus3.actors.snapshot import ChildSnapshot, Snapshot
-from nexus3.cli.demo_checks import Checks
-from nexus3.cli.demo_follow import Told
+from nexus3.cli.demo.checks import Checks
+from nexus3.cli.demo.follow import Told
 from nexus3.supervisor.settings import SupervisorSettings
 from nexus3.wire.catalog import CATALOG
 from nexus3.wire.messages import Usage

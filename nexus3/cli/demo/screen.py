@@ -10,7 +10,7 @@ import trio
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from nexus3.cli.demo_streams import LineStreams, PanelStreams, Streams
+from nexus3.cli.demo.streams import LineStreams, PanelStreams, Streams
 
 PLAIN_WIDTH = 100
 """Columns where no terminal tells how many it has."""

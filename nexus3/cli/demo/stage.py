@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from nexus3.cli.demo_checks import Checks
-from nexus3.cli.demo_follow import Listener, Told, follow, ignore
-from nexus3.cli.demo_screen import Screen
-from nexus3.cli.demo_streams import End, Streams
-from nexus3.cli.demo_summary import duration
+from nexus3.cli.demo.checks import Checks
+from nexus3.cli.demo.follow import Listener, Told, follow, ignore
+from nexus3.cli.demo.screen import Screen
+from nexus3.cli.demo.streams import End, Streams
+from nexus3.cli.demo.summary import duration
 from nexus3.loopback import Loopback
 from nexus3.runtime import Supervisor
 from nexus3.wire.events import ContentDelta, StreamEvent
