@@ -1,0 +1,38 @@
+"""The provider's token counters, and what they mean in ours.
+
+``input_tokens`` on this wire leaves cache reads and writes out; ours counts them in. Counters in a stream are
+cumulative and often partial: what is said replaces, what is not said stays.
+"""
+
+from nexus3.wire.messages import Usage
+
+_COUNTERS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+
+
+def merge_counters(counters: dict[str, int], said: object) -> None:
+    """Lay one ``usage`` object of the wire over ``counters``. Absent, null and senseless values change nothing."""
+    if not isinstance(said, dict):
+        return
+    details = said.get("output_tokens_details")
+    thinking = details.get("thinking_tokens") if isinstance(details, dict) else None
+    for name, value in (*((name, said.get(name)) for name in _COUNTERS), ("thinking_tokens", thinking)):
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            counters[name] = value
+
+
+def usage_of(counters: dict[str, int]) -> Usage | None:
+    """The counters as usage; ``None`` where nothing was said."""
+    if not counters:
+        return None
+    read = counters.get("cache_read_input_tokens")
+    written = counters.get("cache_creation_input_tokens")
+    uncached = counters.get("input_tokens")
+    return Usage(
+        input_tokens=None if uncached is None else uncached + (read or 0) + (written or 0),
+        output_tokens=counters.get("output_tokens"),
+        cache_read_tokens=read,
+        cache_write_tokens=written,
+        reasoning_tokens=counters.get("thinking_tokens"),
+    )
