@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 from trio.testing import MockClock
 
-from nexus3.cli import commands, demo
+from nexus3.cli import commands
+from nexus3.cli.demo import run as demo
 from nexus3.cli.demo.acts import run_tool
 from nexus3.cli.demo.checks import Checks
 from nexus3.cli.demo.recordings import Chosen, choose
