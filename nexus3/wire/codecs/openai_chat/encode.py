@@ -4,8 +4,7 @@ What a type cannot do is refused where the answer would mean something else with
 where it was a wish. Nothing is left out in silence.
 """
 
-from collections.abc import Mapping
-
+from nexus3.wire.body import merge_body
 from nexus3.wire.catalog import Target
 from nexus3.wire.codecs import Encoded
 from nexus3.wire.codecs.openai_chat.conversation import spell_messages
@@ -42,7 +41,7 @@ def encode(request: CompletionRequest, target: Target, *, stream: bool) -> Encod
         body["stream"] = True
         if target.quirks.stream_usage:
             body["stream_options"] = {"include_usage": True}
-    merged = _merge(_merge(body, target.extra_body), request.extra_body)
+    merged = merge_body(body, target.extra_body, request.extra_body)
     return Encoded(
         url=target.url, headers=_headers(target, stream=stream), body=json_bytes(merged), notices=tuple(notices)
     )
@@ -185,17 +184,3 @@ def _headers(target: Target, *, stream: bool) -> tuple[tuple[str, str], ...]:
         ("accept", "text/event-stream" if stream else "application/json"),
     )
     return own + tuple(pair for pair in target.headers if pair[0].lower() not in ("content-type", "accept"))
-
-
-def _merge(body: Mapping[str, object], patch: Mapping[str, object]) -> WireObject:
-    """RFC 7396 merge patch: objects deeply, everything else replaced, ``null`` deletes."""
-    merged = dict(body)
-    for key, value in patch.items():
-        if value is None:
-            merged.pop(key, None)
-        elif isinstance(value, Mapping):
-            below = merged.get(key)
-            merged[key] = _merge(below if isinstance(below, Mapping) else {}, value)
-        else:
-            merged[key] = value
-    return merged
