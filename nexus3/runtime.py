@@ -15,12 +15,14 @@ import trio
 
 from nexus3.actors.admission import CLOSED, Admission, Spawn
 from nexus3.actors.client import AsyncProvider, BoundProvider, Submission
+from nexus3.actors.pool import open_pool
 from nexus3.actors.provider import run_provider
 from nexus3.actors.reply import ReplyStream, open_reply, read_to_end
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.route import Route
 from nexus3.actors.slot import Slot
 from nexus3.actors.snapshot import Snapshot, take_snapshot
+from nexus3.actors.transport import OpenTransport
 from nexus3.config.load import load_config
 from nexus3.config.models import resolve_model, unknown_model
 from nexus3.config.resolve import require_keys, resolve
@@ -98,12 +100,14 @@ class Supervisor:
 
 
 @asynccontextmanager
-async def open_supervisor(config: ConfigSource = None, *, strict: bool = False) -> AsyncIterator[Supervisor]:
+async def open_supervisor(
+    config: ConfigSource = None, *, strict: bool = False, open_transport: OpenTransport = open_pool
+) -> AsyncIterator[Supervisor]:
     """Start one supervised actor per configured provider, and end all of them with the block.
 
     Leaving cleanly refuses new requests and waits for accepted ones, each of which has a deadline. Leaving by
     exception, cancellation or KeyboardInterrupt settles them and closes every socket at once. The body's exception
-    leaves as the same object.
+    leaves as the same object. ``open_transport`` takes the place of the connection pool, for tests.
 
     Raises:
         ConfigError: the configuration cannot be used; with ``strict``, also where a key is missing.
@@ -115,7 +119,7 @@ async def open_supervisor(config: ConfigSource = None, *, strict: bool = False) 
         async with open_loopback() as server, open_supervisor(server.config, strict=strict) as supervisor:
             yield supervisor
         return
-    async with _open(load_config(config), strict=strict) as supervisor:
+    async with _open(load_config(config), open_transport, strict=strict) as supervisor:
         yield supervisor
 
 
@@ -132,11 +136,11 @@ async def run_supervisor(
 
 
 @asynccontextmanager
-async def _open(config: Config, *, strict: bool) -> AsyncIterator[Supervisor]:
+async def _open(config: Config, open_transport: OpenTransport, *, strict: bool) -> AsyncIterator[Supervisor]:
     log = host_log()
     slots = {name: Slot(_resolved(name, config, log, strict=strict), log) for name in config.providers}
     rng = Random()  # noqa: S311 - jitter, no secret
-    tree = Tree([child_spec(slot, config.supervisor, rng, log) for slot in slots.values()], rng)
+    tree = Tree([child_spec(slot, open_transport, config.supervisor, rng, log) for slot in slots.values()], rng)
     admission = Admission(slots, partial(_find, config), tree.spawn, log)
     began = trio.current_time()
     try:
@@ -158,11 +162,13 @@ def _resolved(name: str, config: Config, log: Log, *, strict: bool) -> ResolvedP
     return provider
 
 
-def child_spec(slot: Slot, settings: SupervisorSettings, rng: Random, log: Log) -> ChildSpec:
+def child_spec(
+    slot: Slot, open_transport: OpenTransport, settings: SupervisorSettings, rng: Random, log: Log
+) -> ChildSpec:
     """How a provider's actor is supervised."""
     return ChildSpec(
         name=slot.name,
-        run=partial(run_provider, slot, rng, log),
+        run=partial(run_provider, slot, open_transport, rng, log),
         on_state=slot.on_state,
         backoff=Backoff(
             min=settings.backoff_min,

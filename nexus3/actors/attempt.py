@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from nexus3.actors.answer import Answer, OnReply
 from nexus3.actors.credentials import Credentials
-from nexus3.actors.pool import Pool, TransportFault
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.ticket import Ticket
+from nexus3.actors.transport import Transport, TransportFault
 from nexus3.actors.watch import Watch
 from nexus3.wire.catalog import Target
 from nexus3.wire.codecs.dialects import CODECS
@@ -18,7 +18,7 @@ async def attempt(
     ticket: Ticket,
     target: Target,
     provider: ResolvedProvider,
-    pool: Pool,
+    transport: Transport,
     credentials: Credentials,
     *,
     wall_clock: Callable[[], float],
@@ -61,7 +61,7 @@ async def attempt(
     cut = _NO_END
     with watch.scope:
         try:
-            async with pool.exchange(
+            async with transport.exchange(
                 encoded.url, [*encoded.headers, *secret_headers], encoded.body, on_sent=on_sent
             ) as response:
                 watch.head_came()

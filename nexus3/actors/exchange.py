@@ -8,9 +8,9 @@ import trio
 from nexus3.actors.attempt import attempt
 from nexus3.actors.credentials import Credentials
 from nexus3.actors.gates.retry import Policy, delay_before_retry
-from nexus3.actors.pool import Pool
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.ticket import SlowConsumer, Ticket, failed
+from nexus3.actors.transport import Transport
 from nexus3.observe import catalog
 from nexus3.observe.log import Log
 from nexus3.wire.codecs import Reply
@@ -21,7 +21,7 @@ from nexus3.wire.failures import Failure, fail
 async def exchange(
     ticket: Ticket,
     provider: ResolvedProvider,
-    pool: Pool,
+    transport: Transport,
     credentials: Credentials,
     *,
     rng: Random,
@@ -61,7 +61,7 @@ async def exchange(
         ticket.sent = False
         try:
             failure = await attempt(
-                ticket, target, provider, pool, credentials, wall_clock=time.time, on_reply=complete
+                ticket, target, provider, transport, credentials, wall_clock=time.time, on_reply=complete
             )
             if failure is None:
                 return

@@ -35,7 +35,9 @@ def refuse_unknown_keys(value: object, known: set[str]) -> object:
         for key in value:
             if key not in known:
                 hint = did_you_mean(key, sorted(known)) if isinstance(key, str) else ""
-                context = {"name": str(key), "shown": quoted(str(key)), "hint": hint}
+                # JSON can spell half characters, which the error could not carry.
+                name = str(key).encode("utf-8", "backslashreplace").decode()
+                context = {"name": name, "shown": quoted(str(key)), "hint": hint}
                 raise PydanticCustomError("unknown_key", "unknown key {shown}{hint}", context)
     return value
 

@@ -14,19 +14,12 @@ import httpx
 import trio
 
 from nexus3.actors.resolved import ResolvedProvider
+from nexus3.actors.transport import TransportFault
 from nexus3.wire.failures import Failure, fail
 
 
-class TransportFault(Exception):  # noqa: N818 - carries a failure value to the attempt, never public
-    """The exchange broke below the protocol. Holds a value only, no foreign exception."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.reason)
-        self.failure = failure
-
-
-class Response:
-    """The head of an answer and its body, read once, by one task."""
+class HttpxResponse:
+    """A :class:`nexus3.actors.transport.Response` over httpx's."""
 
     def __init__(self, head: httpx.Response, body: AsyncIterator[bytes]) -> None:
         self.status = head.status_code
@@ -34,11 +27,7 @@ class Response:
         self._body = body
 
     async def receive_some(self) -> bytes:
-        """The next bytes as they came off the network; ``b""`` at the proper end of the body.
-
-        Raises:
-            TransportFault: the body was cut off or broken.
-        """
+        """See :class:`nexus3.actors.transport.Response`."""
         try:
             return await anext(self._body, b"")
         except httpx.HTTPError as error:
@@ -97,16 +86,8 @@ class Pool:
     @asynccontextmanager
     async def exchange(
         self, url: str, headers: list[tuple[str, str]], body: bytes, *, on_sent: Callable[[], None]
-    ) -> AsyncIterator[Response]:
-        """Send one request and give its response; the connection is kept if the body was read to its end, else closed.
-
-        ``on_sent`` is called when the first byte of the request may have left. Cancelling at any checkpoint closes the
-        connection.
-
-        Raises:
-            TransportFault: no connection, or no response head.
-        """
-
+    ) -> AsyncIterator[HttpxResponse]:
+        """See :class:`nexus3.actors.transport.Transport`."""
         failure = _UNSENDABLE
         # A kept connection that breaks before any byte of an answer had died while it was idle: HTTP lets a client send
         # the request again at once. It costs no attempt.
@@ -134,7 +115,7 @@ class Pool:
             raise TransportFault(failure)
         chunks = response.aiter_raw()
         try:
-            yield Response(response, chunks)
+            yield HttpxResponse(response, chunks)
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + self._close_timeout):
                 await response.aclose()

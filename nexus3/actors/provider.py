@@ -12,9 +12,9 @@ import trio
 
 from nexus3.actors.credentials import Credentials
 from nexus3.actors.exchange import exchange
-from nexus3.actors.pool import Pool, open_pool
 from nexus3.actors.slot import Slot
 from nexus3.actors.ticket import Ticket
+from nexus3.actors.transport import OpenTransport, Transport
 from nexus3.observe import catalog
 from nexus3.observe.log import Log
 from nexus3.wire.failures import Failure, fail
@@ -25,21 +25,26 @@ class ActorFault(Exception):  # noqa: N818 - the supervisor's word for what ends
 
 
 async def run_provider(
-    slot: Slot, rng: Random, log: Log, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    slot: Slot,
+    open_transport: OpenTransport,
+    rng: Random,
+    log: Log,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """One incarnation: open a pool, serve the slot's tickets, for ever.
+    """One incarnation: open a transport, serve the slot's tickets, for ever.
 
     Raises:
         ActorFault: (in a group) the slot's fault was set.
     """
     credentials = Credentials(slot.provider, time.time)
-    async with open_pool(slot.provider) as pool, trio.open_nursery() as nursery:
+    async with open_transport(slot.provider) as transport, trio.open_nursery() as nursery:
         nursery.start_soon(_crash_on_fault, slot)
         task_status.started()
         while True:
             ticket = await slot.next_ticket()
             # In the caller's context, so that what it bound for its logs is on our lines too.
-            ticket.context.run(nursery.start_soon, _serve, slot, ticket, pool, credentials, rng, log)
+            ticket.context.run(nursery.start_soon, _serve, slot, ticket, transport, credentials, rng, log)
 
 
 async def _crash_on_fault(slot: Slot) -> None:
@@ -47,13 +52,15 @@ async def _crash_on_fault(slot: Slot) -> None:
     raise ActorFault(f"{slot.name}: the incarnation was told to crash")
 
 
-async def _serve(slot: Slot, ticket: Ticket, pool: Pool, credentials: Credentials, rng: Random, log: Log) -> None:
+async def _serve(
+    slot: Slot, ticket: Ticket, transport: Transport, credentials: Credentials, rng: Random, log: Log
+) -> None:
     """One request, from admission to its terminal event; its place is given back whatever happens."""
     try:
         if ticket.terminal is not None:
             return
         with trio.CancelScope(deadline=ticket.deadline) as ticket.scope:
-            await exchange(ticket, slot.provider, pool, credentials, rng=rng, log=log)
+            await exchange(ticket, slot.provider, transport, credentials, rng=rng, log=log)
             return
         if ticket.terminal is None:
             ticket.fail(_late(ticket))

@@ -11,6 +11,7 @@ from random import Random
 import trio
 
 from nexus3.actors.admission import Admission
+from nexus3.actors.pool import open_pool
 from nexus3.actors.settings import ProviderConfig
 from nexus3.actors.slot import Slot
 from nexus3.config.resolve import resolve
@@ -55,7 +56,7 @@ class SharedSupervisor:
         slot = Slot(resolve(unique, settings, os.environ), self._log)
         self._slots[unique] = slot
         self._users[unique] = 1
-        self._tree.add(child_spec(slot, SupervisorSettings(), self._rng, self._log))
+        self._tree.add(child_spec(slot, open_pool, SupervisorSettings(), self._rng, self._log))
         self._tree.spawn(slot.mailbox.expire)
         return unique
 

@@ -4,7 +4,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nexus3.actors.settings import ModelConfig, ProviderConfig
@@ -48,6 +48,9 @@ def load(source: dict[str, object] | Path, environ: dict[str, str] | None = None
 
 
 @settings(max_examples=600, deadline=None, derandomize=True)
+@example({"\ud800": 1})
+@example({"providers": {"a": {"quirks": {"\ud800": 1}}, "\ud800": {"\ud800": None}}})
+@example({"supervisor": {"\ud800": None}, "models": {"\ud800": {"\ud800": None}}})
 @given(configs)
 def test_any_object_is_a_configuration_or_one_line(data: dict[str, object]) -> None:
     outcome = load(data)
