@@ -3,7 +3,7 @@
 #   actors/      who does it: tickets, slots, mailboxes, the provider actor, its pool, the caller's side
 #   supervisor/  whether it keeps running: children, restarts, the block
 #   observe/     what operators are told: the log catalogue
-#   config/      files, environment, defaults;  runtime.py  puts all of these together
+#   config/      files, environment, defaults;  directory.py  what is configured now;  runtime.py  puts all together
 #   provider/    the original's face;  loopback/  the bundled local provider;  testing/, cli/  above everything
 """The LLM runtime for trio: supervised provider actors, typed requests in, streamed events out."""
 

@@ -13,27 +13,22 @@ from random import Random
 
 import trio
 
-from nexus3.actors.admission import CLOSED, Admission, Spawn
+from nexus3.actors.admission import CLOSED, Admission
 from nexus3.actors.client import AsyncProvider, BoundProvider, Submission
 from nexus3.actors.pool import open_pool
-from nexus3.actors.provider import run_provider
 from nexus3.actors.reply import ReplyStream, open_reply, read_to_end
-from nexus3.actors.resolved import ResolvedProvider
-from nexus3.actors.route import Route
+from nexus3.actors.settings import ProviderConfig
 from nexus3.actors.slot import Slot
 from nexus3.actors.snapshot import Snapshot, take_snapshot
 from nexus3.actors.transport import OpenTransport
 from nexus3.config.load import load_config
-from nexus3.config.models import resolve_model, unknown_model
-from nexus3.config.resolve import require_keys, resolve
 from nexus3.config.schema import Config
+from nexus3.directory import Directory
 from nexus3.observe import catalog
-from nexus3.observe.log import Log, host_log
-from nexus3.supervisor.settings import SupervisorSettings
-from nexus3.supervisor.spec import Backoff, ChildSpec, Intensity
+from nexus3.observe.log import host_log
 from nexus3.supervisor.tree import Tree
 from nexus3.wire.events import StreamComplete
-from nexus3.wire.failures import Failure, error_of, fail
+from nexus3.wire.failures import error_of, fail
 from nexus3.wire.requests import CompletionRequest
 
 ConfigSource = Config | Mapping[str, object] | str | os.PathLike[str] | None
@@ -44,11 +39,17 @@ for the user's own file."""
 class Supervisor:
     """What the block hands out. All methods belong to the trio run (and thread) of the block."""
 
-    def __init__(self, config: Config, slots: Mapping[str, Slot], admission: Admission, spawn: Spawn) -> None:
-        self.config = config
-        self._slots = slots
+    def __init__(self, directory: Directory, admission: Admission, tree: Tree) -> None:
+        self._directory = directory
         self._admission = admission
-        self._spawn = spawn
+        self._tree = tree
+
+    @property
+    def config(self) -> Config:
+        """The configuration as it stands, providers added and reconfigured since included."""
+        return self._directory.config
+
+    # -- three ways in
 
     def stream(self, request: CompletionRequest) -> ReplyStream:
         """The request's events, as a receive channel to be used with ``async with``; it starts on entering.
@@ -78,7 +79,7 @@ class Supervisor:
         if not self._admission.is_open:
             raise error_of(CLOSED)
         send, receive = trio.open_memory_channel[Submission](0)
-        self._spawn(partial(self._admission.take_in, receive, caller))
+        self._tree.spawn(partial(self._admission.take_in, receive, caller))
         with send:
             yield send
 
@@ -92,11 +93,68 @@ class Supervisor:
         Raises:
             KeyError: no provider of that name is configured.
         """
-        return self._slots[name]
+        return self._directory.slots[name]
+
+    # -- control
+
+    def pause(self, name: str) -> None:
+        """Let requests for a provider queue, unsent, until :meth:`resume`; their deadlines run. What runs goes on."""
+        self.slot(name).pause()
+
+    def resume(self, name: str) -> None:
+        """Undo :meth:`pause` and :meth:`drain`."""
+        self.slot(name).resume()
+
+    async def drain(self, name: str) -> None:
+        """Refuse new requests for a provider from now on, and wait until those it has are settled.
+
+        It stays drained until :meth:`resume`. Cancelling leaves it draining.
+        """
+        slot = self.slot(name)
+        slot.close(_DRAINING)
+        await slot.drained()
+
+    async def add_provider(self, name: str, config: ProviderConfig) -> None:
+        """Start the actor of one more provider; returns when it is ready, or has failed to start once.
+
+        Raises:
+            ConfigError: the name is taken, or the settings cannot be used.
+        """
+        slot = self._directory.add(name, config)
+        self._tree.add(self._directory.spec(slot))
+        self._tree.spawn(slot.mailbox.expire)
+        await self._tree.children[name].has_started.wait()
+
+    async def remove_provider(self, name: str) -> None:
+        """Drain a provider, then end its actor. Aliases that name it mean nothing from now on."""
+        slot = self._directory.remove(name)
+        slot.close(_REMOVED)
+        try:
+            await slot.drained()
+        finally:
+            slot.settle_all(_REMOVED)
+            slot.mailbox.close()
+            self._tree.remove(name)
+
+    async def reconfigure(self, name: str, config: ProviderConfig) -> None:
+        """New settings for a provider: a new generation with connections of its own serves every request that has not
+        started; what runs ends on the old one.
+
+        Raises:
+            ConfigError: the settings cannot be used; the old ones stay.
+        """
+        self._directory.reconfigure(name, config)
+        await trio.lowlevel.checkpoint()
+
+    # -- inspection
 
     def snapshot(self) -> Snapshot:
         """How everything stands now. Synchronous; a copy."""
-        return take_snapshot(self._slots)
+        return take_snapshot(self._directory.slots)
+
+
+_DRAINING = fail("unavailable", "draining", "The provider takes no new requests until it is resumed.")
+_REMOVED = fail("unavailable", "removed", "The provider was removed.")
 
 
 @asynccontextmanager
@@ -138,56 +196,16 @@ async def run_supervisor(
 @asynccontextmanager
 async def _open(config: Config, open_transport: OpenTransport, *, strict: bool) -> AsyncIterator[Supervisor]:
     log = host_log()
-    slots = {name: Slot(_resolved(name, config, log, strict=strict), log) for name in config.providers}
     rng = Random()  # noqa: S311 - jitter, no secret
-    tree = Tree([child_spec(slot, open_transport, config.supervisor, rng, log) for slot in slots.values()], rng)
-    admission = Admission(slots, partial(_find, config), tree.spawn, log)
+    directory = Directory(config, open_transport, rng, log, strict=strict)
+    tree = Tree([directory.spec(slot) for slot in directory.slots.values()], rng)
+    admission = Admission(directory.slots, directory.find, tree.spawn, log)
     began = trio.current_time()
     try:
         async with tree.block(drain=admission.drain, abandon=admission.abandon):
-            for slot in slots.values():
+            for slot in directory.slots.values():
                 tree.spawn(slot.mailbox.expire)
-            log(catalog.SUPERVISOR_STARTED, {"children": list(slots)})
-            yield Supervisor(config, slots, admission, tree.spawn)
+            log(catalog.SUPERVISOR_STARTED, {"children": list(directory.slots)})
+            yield Supervisor(directory, admission, tree)
     finally:
         log(catalog.SUPERVISOR_STOPPED, {"seconds": trio.current_time() - began})
-
-
-def _resolved(name: str, config: Config, log: Log, *, strict: bool) -> ResolvedProvider:
-    provider = resolve(name, config.providers[name], os.environ)
-    if strict:
-        require_keys(provider)
-    elif provider.unconfigured is not None:
-        log(catalog.ACTOR_UNCONFIGURED, {"actor": name, "problem": provider.unconfigured})
-    return provider
-
-
-def child_spec(
-    slot: Slot, open_transport: OpenTransport, settings: SupervisorSettings, rng: Random, log: Log
-) -> ChildSpec:
-    """How a provider's actor is supervised."""
-    return ChildSpec(
-        name=slot.name,
-        run=partial(run_provider, slot, open_transport, rng, log),
-        on_state=slot.on_state,
-        backoff=Backoff(
-            min=settings.backoff_min,
-            max=settings.backoff_max,
-            factor=settings.backoff_factor,
-            reset_after=settings.reset_after,
-        ),
-        intensity=Intensity(settings.max_restarts, settings.restart_window),
-        on_exhausted=settings.on_exhausted,
-        park_for=settings.park_for,
-    )
-
-
-def _find(config: Config, request: CompletionRequest) -> Route | Failure:
-    """What the request's model string means under this configuration."""
-    text = request.model or config.default_model
-    if text is None:
-        return fail("not_found", "no_model", "The request names no model, and no default_model is configured.")
-    resolved = resolve_model(text, config)
-    if resolved is None:
-        return fail("not_found", "unknown_model", f"{text!r} is {unknown_model(text, config)}.")
-    return Route(resolved.provider, resolved.model_id, resolved.settings)

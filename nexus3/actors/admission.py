@@ -8,10 +8,9 @@ import trio
 from nexus3.actors.client import Submission
 from nexus3.actors.forward import forward
 from nexus3.actors.reply import ReplyStream
-from nexus3.actors.route import Route, target_of, wants_stream, with_defaults
+from nexus3.actors.route import Route, with_defaults
 from nexus3.actors.slot import Slot
 from nexus3.actors.ticket import Ticket
-from nexus3.errors import ConfigError
 from nexus3.observe import catalog
 from nexus3.observe.log import Log
 from nexus3.wire.events import StreamEvent
@@ -84,13 +83,8 @@ class Admission:
         slot = self._slots[route.provider]
         ticket.provider, ticket.model = route.provider, route.model_id
         ticket.deadline = ticket.accepted_at + (ticket.request.timeout or slot.provider.request_timeout)
-        ticket.stream = wants_stream(slot.provider, route.settings)
         ticket.request = with_defaults(ticket.request, route.settings)
-        try:
-            ticket.target = target_of(slot.provider, route)
-        except ConfigError as error:
-            ticket.fail(fail("bad_request", "no_url", str(error)))
-            return
+        ticket.route = route
         slot.admit(ticket)
 
     async def take_in(self, submissions: trio.MemoryReceiveChannel[Submission], caller: str | None) -> None:

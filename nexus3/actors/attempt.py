@@ -21,6 +21,7 @@ async def attempt(
     transport: Transport,
     credentials: Credentials,
     *,
+    stream: bool,
     wall_clock: Callable[[], float],
     on_reply: OnReply,
 ) -> Failure | None:
@@ -36,7 +37,7 @@ async def attempt(
     limits = provider.limits
     codec = CODECS[target.type.dialect]
     try:
-        encoded = codec.encode(ticket.request, target, stream=ticket.stream)
+        encoded = codec.encode(ticket.request, target, stream=stream)
         secret_headers = await credentials.headers()
     except ProviderError as error:
         return error.failure
@@ -51,7 +52,7 @@ async def attempt(
     await ticket.deliver(started, limits.stall_timeout)
 
     reasoning = ticket.request.reasoning
-    watch = Watch(limits, stream=ticket.stream, reasoning=reasoning is not None and reasoning.effort != "none")
+    watch = Watch(limits, stream=stream, reasoning=reasoning is not None and reasoning.effort != "none")
 
     def on_sent() -> None:
         ticket.sent = True
@@ -65,7 +66,7 @@ async def attempt(
                 encoded.url, [*encoded.headers, *secret_headers], encoded.body, on_sent=on_sent
             ) as response:
                 watch.head_came()
-                failure = await answer.read(response, watch, stream=ticket.stream, wall_now=wall_clock())
+                failure = await answer.read(response, watch, stream=stream, wall_now=wall_clock())
                 if failure is None:
                     await answer.drain(response)
                 return failure

@@ -13,6 +13,7 @@ from nexus3.actors.ticket import SlowConsumer, Ticket, failed
 from nexus3.actors.transport import Transport
 from nexus3.observe import catalog
 from nexus3.observe.log import Log
+from nexus3.wire.catalog import Target
 from nexus3.wire.codecs import Reply
 from nexus3.wire.events import RetryScheduled, StreamComplete
 from nexus3.wire.failures import Failure, fail
@@ -20,16 +21,16 @@ from nexus3.wire.failures import Failure, fail
 
 async def exchange(
     ticket: Ticket,
+    target: Target,
     provider: ResolvedProvider,
     transport: Transport,
     credentials: Credentials,
     *,
+    stream: bool,
     rng: Random,
     log: Log,
 ) -> None:
     """Run the ticket's attempts; the ticket is settled when this returns. Cancelling leaves it as it is."""
-    target = ticket.target
-    assert target is not None, "admission set it"
 
     def complete(reply: Reply, request_id: str | None) -> None:
         ticket.scope = None  # settling must not cancel what is left to do: the drain of the connection
@@ -61,7 +62,7 @@ async def exchange(
         ticket.sent = False
         try:
             failure = await attempt(
-                ticket, target, provider, transport, credentials, wall_clock=time.time, on_reply=complete
+                ticket, target, provider, transport, credentials, stream=stream, wall_clock=time.time, on_reply=complete
             )
             if failure is None:
                 return

@@ -12,9 +12,12 @@ import trio
 
 from nexus3.actors.credentials import Credentials
 from nexus3.actors.exchange import exchange
+from nexus3.actors.resolved import ResolvedProvider
+from nexus3.actors.route import target_of, wants_stream
 from nexus3.actors.slot import Slot
 from nexus3.actors.ticket import Ticket
 from nexus3.actors.transport import OpenTransport, Transport
+from nexus3.errors import ConfigError
 from nexus3.observe import catalog
 from nexus3.observe.log import Log
 from nexus3.wire.failures import Failure, fail
@@ -32,19 +35,38 @@ async def run_provider(
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """One incarnation: open a transport, serve the slot's tickets, for ever.
+    """One incarnation: serve the slot's tickets, for ever, one generation of settings and connections after the other.
 
     Raises:
         ActorFault: (in a group) the slot's fault was set.
     """
-    credentials = Credentials(slot.provider, time.time)
-    async with open_transport(slot.provider) as transport, trio.open_nursery() as nursery:
+    async with trio.open_nursery() as nursery:
         nursery.start_soon(_crash_on_fault, slot)
-        task_status.started()
         while True:
-            ticket = await slot.next_ticket()
+            retired = slot.new_generation()
+            await nursery.start(_run_generation, slot, retired, open_transport, rng, log)
+            task_status.started()
+            task_status = trio.TASK_STATUS_IGNORED
+            await retired.wait()
+
+
+async def _run_generation(
+    slot: Slot,
+    retired: trio.Event,
+    open_transport: OpenTransport,
+    rng: Random,
+    log: Log,
+    *,
+    task_status: trio.TaskStatus[None],
+) -> None:
+    """Open a transport for the settings as they are now; serve until retired; then let what runs come to its end."""
+    provider = slot.provider
+    credentials = Credentials(provider, time.time)
+    async with open_transport(provider) as transport, trio.open_nursery() as nursery:
+        task_status.started()
+        while (ticket := await slot.next_ticket(retired)) is not None:
             # In the caller's context, so that what it bound for its logs is on our lines too.
-            ticket.context.run(nursery.start_soon, _serve, slot, ticket, transport, credentials, rng, log)
+            ticket.context.run(nursery.start_soon, _serve, slot, ticket, provider, transport, credentials, rng, log)
 
 
 async def _crash_on_fault(slot: Slot) -> None:
@@ -53,19 +75,30 @@ async def _crash_on_fault(slot: Slot) -> None:
 
 
 async def _serve(
-    slot: Slot, ticket: Ticket, transport: Transport, credentials: Credentials, rng: Random, log: Log
+    slot: Slot,
+    ticket: Ticket,
+    provider: ResolvedProvider,
+    transport: Transport,
+    credentials: Credentials,
+    rng: Random,
+    log: Log,
 ) -> None:
     """One request, from admission to its terminal event; its place is given back whatever happens."""
     try:
         if ticket.terminal is not None:
             return
+        route = ticket.route
+        assert route is not None, "admission set it"
         with trio.CancelScope(deadline=ticket.deadline) as ticket.scope:
-            await exchange(ticket, slot.provider, transport, credentials, rng=rng, log=log)
+            target, stream = target_of(provider, route), wants_stream(provider, route.settings)
+            await exchange(ticket, target, provider, transport, credentials, stream=stream, rng=rng, log=log)
             return
         if ticket.terminal is None:
             ticket.fail(_late(ticket))
     except ActorFault:
         raise
+    except ConfigError as error:
+        ticket.fail(fail("bad_request", "no_url", str(error)))
     except Exception as error:  # noqa: BLE001 - a bug in one request must not end the others
         # Without the values of locals, which may hold the key.
         trace = "".join(traceback.format_exception(error))

@@ -40,6 +40,8 @@ class Slot:
         """Set to make the present incarnation crash (``nexus3.testing.crash``)."""
         self._closed: Failure | None = None
         self._log = log
+        self.is_paused = False
+        self._retired = trio.Event()
         self._work = trio.Event()
         self._idle = trio.Event()
 
@@ -78,6 +80,11 @@ class Slot:
         """Refuse new tickets from here on, with ``reason``."""
         self._closed = reason
 
+    @property
+    def is_closed(self) -> bool:
+        """New tickets are refused."""
+        return self._closed is not None
+
     def settle_all(self, reason: Failure) -> None:
         """End every live ticket now."""
         for ticket in list(self.tickets.values()):
@@ -89,12 +96,39 @@ class Slot:
             self._idle = trio.Event()
             await self._idle.wait()
 
+    # -- the operator's side
+
+    def pause(self) -> None:
+        """Take no more tickets from the mailbox; what runs goes on, new requests queue (their deadlines run)."""
+        self.is_paused = True
+
+    def resume(self) -> None:
+        """Undo :meth:`pause`, and :meth:`close`."""
+        self.is_paused = False
+        self._closed = None
+        self._work.set()
+
+    def reconfigure(self, provider: ResolvedProvider) -> None:
+        """New settings and connections for every ticket that has not started; the old ones drain beside them."""
+        self.provider = provider
+        self._retired.set()
+        self._work.set()
+
     # -- the incarnation's side
 
-    async def next_ticket(self) -> Ticket:
-        """Wait for mail and a free place; the ticket is registered as running when this returns."""
-        while True:
-            if len(self.running) < self.provider.limits.max_connections:
+    def new_generation(self) -> trio.Event:
+        """A generation of settings and connections begins; the event is set when the next one shall take over."""
+        self.generation += 1
+        self._retired = trio.Event()
+        return self._retired
+
+    async def next_ticket(self, retired: trio.Event) -> Ticket | None:
+        """Wait for mail and a free place; the ticket is registered as running when this returns.
+
+        ``None`` when the generation that asks is ``retired``.
+        """
+        while not retired.is_set():
+            if not self.is_paused and len(self.running) < self.provider.limits.max_connections:
                 ticket = self.mailbox.take()
                 if ticket is not None:
                     ticket.state = "running"
@@ -103,6 +137,7 @@ class Slot:
                     return ticket
             self._work = trio.Event()
             await self._work.wait()
+        return None
 
     def release(self, ticket: Ticket) -> None:
         """The ticket's work has ended, whatever became of it: its place is free."""
@@ -111,11 +146,13 @@ class Slot:
 
     # -- the supervisor's side
 
-    def on_state(self, state: ChildState, generation: int, error: BaseException | None) -> None:
-        """How the child fares. ``error`` is the crash that ended the last incarnation, where one did."""
+    def on_state(self, state: ChildState, _: int, error: BaseException | None) -> None:
+        """How the child fares. ``error`` is the crash that ended the last incarnation, where one did.
+
+        The supervisor counts incarnations; the slot's own count has those that a reconfiguration began as well.
+        """
         self.state = state
-        self.generation = generation
-        which = {"actor": self.name, "generation": generation}
+        which = {"actor": self.name, "generation": self.generation}
         if error is not None:
             self._log(catalog.ACTOR_CRASHED, {**which, "error": f"{type(error).__name__}: {error}"})
         match state:

@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 
-from nexus3.actors.slot import ChildState, Slot
+from nexus3.actors.slot import Slot
 
 
 class ChildSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -13,7 +14,7 @@ class ChildSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     """``provider``."""
-    state: ChildState
+    state: Literal["starting", "ready", "paused", "draining", "restarting", "parked", "stopped"]
     generation: int
     """Counts incarnations from 1."""
     restarts: int
@@ -40,7 +41,7 @@ def take_snapshot(slots: Mapping[str, Slot]) -> Snapshot:
     children = {
         name: ChildSnapshot(
             kind="provider",
-            state=slot.state,
+            state=_state_of(slot),
             generation=slot.generation,
             restarts=slot.restarts,
             queued=len(slot.mailbox),
@@ -49,3 +50,13 @@ def take_snapshot(slots: Mapping[str, Slot]) -> Snapshot:
         for name, slot in slots.items()
     }
     return Snapshot(children=children, counters=dict(counters))
+
+
+def _state_of(slot: Slot) -> Literal["starting", "ready", "paused", "draining", "restarting", "parked", "stopped"]:
+    """The actor's state; where it is ready, what its operator did to it."""
+    if slot.state == "ready":
+        if slot.is_closed:
+            return "draining"
+        if slot.is_paused:
+            return "paused"
+    return slot.state

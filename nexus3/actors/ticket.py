@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 import trio
 
-from nexus3.wire.catalog import Target
+from nexus3.actors.route import Route
 from nexus3.wire.codecs import Decoder
 from nexus3.wire.events import Notice, StreamEvent, StreamFailed, Terminal
 from nexus3.wire.failures import Failure, error_of
@@ -50,12 +50,11 @@ class Ticket:
         "pending_notices",
         "provider",
         "request",
+        "route",
         "scope",
         "sent",
         "started_at",
         "state",
-        "stream",
-        "target",
         "terminal",
         "token",
     )
@@ -68,10 +67,8 @@ class Ticket:
         self.id = ""
         self.provider = ""
         self.model = request.model or ""
-        self.target: Target | None = None
-        """Where it goes; set at admission."""
-        self.stream = True
-        """Whether the answer is asked for as a stream."""
+        self.route: Route | None = None
+        """What its model string means; set at admission."""
         self.state: State = "new"
         self.token: trio.lowlevel.TrioToken | None = None
         """Of the run in which it was admitted: the way back for finalisers."""

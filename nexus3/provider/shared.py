@@ -15,8 +15,8 @@ from nexus3.actors.pool import open_pool
 from nexus3.actors.settings import ProviderConfig
 from nexus3.actors.slot import Slot
 from nexus3.config.resolve import resolve
+from nexus3.directory import child_spec
 from nexus3.observe.log import Log, host_log
-from nexus3.runtime import child_spec
 from nexus3.supervisor.settings import SupervisorSettings
 from nexus3.supervisor.tree import Tree
 from nexus3.wire.failures import Failure, fail

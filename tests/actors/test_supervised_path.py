@@ -2,8 +2,6 @@
 
 import gc
 import math
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -12,7 +10,6 @@ import trio.testing
 
 from nexus3 import (
     AttemptStarted,
-    CompletionRequest,
     ContentDelta,
     Message,
     Notice,
@@ -24,54 +21,14 @@ from nexus3 import (
     StreamEvent,
     StreamFailed,
     Submission,
-    Supervisor,
     UsageUpdated,
     open_supervisor,
     run_supervisor,
 )
-from nexus3.loopback import Answer, CloseAfter, Cut, Loopback, Stall, open_loopback
+from nexus3.loopback import Answer, CloseAfter, Cut, Stall, open_loopback
 from nexus3.testing import crash
 from nexus3.wire.failures import ActorCrashedError, UnavailableError
-
-HELLO = Answer(["Hel", "lo"])
-
-
-def ask(text: str = "hi", *, model: str | None = None, timeout: float | None = None) -> CompletionRequest:
-    return CompletionRequest(model=model, messages=(Message(role=Role.USER, content=text),), timeout=timeout)
-
-
-@asynccontextmanager
-async def house(
-    script: Any = None, *, provider: Mapping[str, object] | None = None, supervisor: Mapping[str, object] | None = None
-) -> AsyncIterator[tuple[Supervisor, Loopback]]:
-    async with open_loopback(script=script, seed=1) as server:
-        config: dict[str, Any] = dict(server.config)
-        config["providers"] = {name: {**p, **(provider or {})} for name, p in config["providers"].items()}
-        config["supervisor"] = {"backoff_min": 0.01, "backoff_max": 0.02, **(supervisor or {})}
-        async with open_supervisor(config) as sup:
-            yield sup, server
-
-
-async def events_of(supervisor: Supervisor, request: CompletionRequest) -> list[StreamEvent]:
-    submission = Submission(request)
-    async with supervisor.submissions() as submit:
-        await submit.send(submission)
-    async with submission.events as events:
-        return [event async for event in events]
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for what another task or the server will do, within 5 s."""
-    with trio.fail_after(5):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in another program, too
-            await trio.sleep(0.001)
-
-
-def failure_of(events: list[StreamEvent]) -> ProviderError:
-    end = events[-1]
-    assert isinstance(end, StreamFailed)
-    return end.error
-
+from tests.actors.house import HELLO, ask, events_of, failure_of, house, until
 
 # -- the three ways in
 

@@ -27,8 +27,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "actors": {"errors", "wire", "observe"},
     "config": {"errors", "wire"},  # and the settings models that owners define
     "loopback": {"errors", "wire"},
+    "directory": {"errors", "wire", "actors", "supervisor", "observe", "config"},
     # Loopback only where "loopback" is asked for by name: a lazy import.
-    "runtime": {"errors", "wire", "actors", "supervisor", "observe", "config", "loopback"},
+    "runtime": {"errors", "wire", "actors", "supervisor", "observe", "config", "directory", "loopback"},
 }
 """Rooms above these (provider, tools, testing, cli) may import everything below them."""
 

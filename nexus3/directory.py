@@ -1,0 +1,114 @@
+"""What is configured now: the providers of one supervisor, their slots, and what model strings mean."""
+
+import os
+from functools import partial
+from random import Random
+
+from nexus3.actors.provider import run_provider
+from nexus3.actors.resolved import ResolvedProvider
+from nexus3.actors.route import Route
+from nexus3.actors.settings import ProviderConfig
+from nexus3.actors.slot import Slot
+from nexus3.actors.transport import OpenTransport
+from nexus3.config.models import resolve_model, unknown_model
+from nexus3.config.resolve import require_keys, resolve
+from nexus3.config.schema import Config
+from nexus3.errors import ConfigError
+from nexus3.observe import catalog
+from nexus3.observe.log import Log
+from nexus3.supervisor.settings import SupervisorSettings
+from nexus3.supervisor.spec import Backoff, ChildSpec, Intensity
+from nexus3.wire.failures import Failure, fail
+from nexus3.wire.requests import CompletionRequest
+
+
+class Directory:
+    """Owns the slots. Changing it changes no running actor: that is the supervisor's to do."""
+
+    def __init__(self, config: Config, open_transport: OpenTransport, rng: Random, log: Log, *, strict: bool) -> None:
+        self.config = config
+        self.slots: dict[str, Slot] = {}
+        self._open_transport = open_transport
+        self._rng = rng
+        self._log = log
+        self._strict = strict
+        for name, settings in config.providers.items():
+            self.slots[name] = Slot(self._resolve(name, settings), log)
+
+    def find(self, request: CompletionRequest) -> Route | Failure:
+        """What the request's model string means."""
+        text = request.model or self.config.default_model
+        if text is None:
+            return fail("not_found", "no_model", "The request names no model, and no default_model is configured.")
+        resolved = resolve_model(text, self.config)
+        if resolved is None:
+            return fail("not_found", "unknown_model", f"{text!r} is {unknown_model(text, self.config)}.")
+        if resolved.provider not in self.slots:
+            return fail("not_found", "removed_provider", f"The provider {resolved.provider!r} was removed.")
+        return Route(resolved.provider, resolved.model_id, resolved.settings)
+
+    def spec(self, slot: Slot) -> ChildSpec:
+        """How the slot's actor is supervised."""
+        return child_spec(slot, self._open_transport, self.config.supervisor, self._rng, self._log)
+
+    def add(self, name: str, settings: ProviderConfig) -> Slot:
+        """One more provider.
+
+        Raises:
+            ConfigError: the name is taken, or the settings cannot be used.
+        """
+        if name in self.slots:
+            raise ConfigError(f"providers.{name}: there is one already; use reconfigure")
+        self.slots[name] = slot = Slot(self._resolve(name, settings), self._log)
+        self._put(name, settings)
+        return slot
+
+    def reconfigure(self, name: str, settings: ProviderConfig) -> None:
+        """New settings for a provider, from its next generation on.
+
+        Raises:
+            KeyError: no provider of that name is configured.
+            ConfigError: the settings cannot be used; the old ones stay.
+        """
+        slot = self.slots[name]
+        slot.reconfigure(self._resolve(name, settings))
+        self._put(name, settings)
+
+    def remove(self, name: str) -> Slot:
+        """Forget a provider; requests for it are ``not_found`` from here on.
+
+        Raises:
+            KeyError: no provider of that name is configured.
+        """
+        return self.slots.pop(name)
+
+    def _put(self, name: str, settings: ProviderConfig) -> None:
+        self.config = self.config.model_copy(update={"providers": {**self.config.providers, name: settings}})
+
+    def _resolve(self, name: str, settings: ProviderConfig) -> ResolvedProvider:
+        provider = resolve(name, settings, os.environ)
+        if self._strict:
+            require_keys(provider)
+        elif provider.unconfigured is not None:
+            self._log(catalog.ACTOR_UNCONFIGURED, {"actor": name, "problem": provider.unconfigured})
+        return provider
+
+
+def child_spec(
+    slot: Slot, open_transport: OpenTransport, settings: SupervisorSettings, rng: Random, log: Log
+) -> ChildSpec:
+    """How a provider's actor is supervised."""
+    return ChildSpec(
+        name=slot.name,
+        run=partial(run_provider, slot, open_transport, rng, log),
+        on_state=slot.on_state,
+        backoff=Backoff(
+            min=settings.backoff_min,
+            max=settings.backoff_max,
+            factor=settings.backoff_factor,
+            reset_after=settings.reset_after,
+        ),
+        intensity=Intensity(settings.max_restarts, settings.restart_window),
+        on_exhausted=settings.on_exhausted,
+        park_for=settings.park_for,
+    )
