@@ -6,7 +6,7 @@ from random import Random
 
 from nexus3.actors.provider import run_provider
 from nexus3.actors.resolved import ResolvedProvider
-from nexus3.actors.route import Route
+from nexus3.actors.route import Route, choose
 from nexus3.actors.settings import ProviderConfig
 from nexus3.actors.slot import Slot
 from nexus3.actors.transport import OpenTransport
@@ -43,9 +43,17 @@ class Directory:
         resolved = resolve_model(text, self.config)
         if resolved is None:
             return fail("not_found", "unknown_model", f"{text!r} is {unknown_model(text, self.config)}.")
-        if resolved.provider not in self.slots:
-            return fail("not_found", "removed_provider", f"The provider {resolved.provider!r} was removed.")
-        return Route(resolved.provider, resolved.model_id, resolved.settings)
+        provider, model_id, settings = resolved
+        if settings is not None and settings.targets:
+            place = choose(settings.targets, self._is_able, self._rng)
+            provider, model_id = place.provider, place.model_id
+        if provider not in self.slots:
+            return fail("not_found", "removed_provider", f"The provider {provider!r} was removed.")
+        return Route(provider, model_id, settings)
+
+    def _is_able(self, name: str) -> bool:
+        slot = self.slots.get(name)
+        return slot is not None and slot.is_able
 
     def spec(self, slot: Slot) -> ChildSpec:
         """How the slot's actor is supervised."""

@@ -52,11 +52,13 @@ class Admission:
         """New requests are taken."""
         return self._refusal is None
 
+    @trio.lowlevel.enable_ki_protection
     def admit_here(self, ticket: Ticket, route: Route | None = None) -> None:
         """:meth:`admit` from the task that will read the answer: its own deadline is taken as a hint."""
         ticket.patience = trio.current_effective_deadline()
         self.admit(ticket, route)
 
+    @trio.lowlevel.enable_ki_protection
     def admit(self, ticket: Ticket, route: Route | None = None) -> None:
         """Accept the ticket, or settle it. ``route`` decides before the request's model string.
 
@@ -87,6 +89,7 @@ class Admission:
         ticket.route = route
         slot.admit(ticket)
 
+    @trio.lowlevel.enable_ki_protection
     async def take_in(self, submissions: trio.MemoryReceiveChannel[Submission], caller: str | None) -> None:
         """Admit whatever is sent, until the channel is closed. Owns the receiving end."""
         with submissions:
@@ -114,6 +117,7 @@ class Admission:
 
         return task
 
+    @trio.lowlevel.enable_ki_protection
     async def drain(self) -> None:
         """Refuse new requests; wait until accepted ones are settled and the reply channels that callers brought are
         filled. Bounded: each request has a deadline, each full channel its stall timeout."""
@@ -128,6 +132,7 @@ class Admission:
             self._forwarded = trio.Event()
             await self._forwarded.wait()
 
+    @trio.lowlevel.enable_ki_protection
     def abandon(self) -> None:
         """Refuse new requests and settle all that are left, now."""
         self._refuse(CLOSED)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import trio
 
 from nexus3.actors.resolved import ResolvedProvider
-from nexus3.actors.secrets import Credential, Secret, read_credential
+from nexus3.actors.secrets import Credential, KeySource, Secret, read_credential
 from nexus3.errors import ConfigError
 from nexus3.wire.catalog import AuthMethod
 from nexus3.wire.failures import error_of, fail
@@ -51,7 +51,7 @@ class Credentials:
                 self._fetched = None
                 problem = "The key function failed."
                 try:
-                    self._fetched = read_credential(await source(), self._provider.name)
+                    self._fetched = read_credential(await _call(source), self._provider.name)
                 except ConfigError as error:
                     problem = str(error)
                 except Exception as error:  # noqa: BLE001 - the user's function; its message may hold the key
@@ -60,6 +60,12 @@ class Credentials:
                     raise error_of(fail("auth", "key_function", problem)) from None
             assert self._fetched is not None
             return self._fetched.secret
+
+
+@trio.lowlevel.disable_ki_protection
+async def _call(source: KeySource) -> object:
+    """The user's own code: Control-C may strike it, as it may anywhere outside of ours."""
+    return await source()
 
 
 def _spell(method: AuthMethod, key: str) -> list[tuple[str, str]]:

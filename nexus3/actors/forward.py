@@ -14,6 +14,7 @@ from nexus3.wire.events import StreamEvent
 from nexus3.wire.failures import fail
 
 
+@trio.lowlevel.enable_ki_protection
 async def forward(
     ticket: Ticket,
     stream: ReplyStream,

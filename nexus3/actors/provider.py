@@ -2,6 +2,9 @@
 
 A provider's trouble is a failure value of one request. An :class:`ActorFault`, a broken invariant, ends the
 incarnation with everything it opened; what becomes of its tickets is the slot's to decide.
+
+All of its tasks are protected from KeyboardInterrupt, which can strike between any two bytecodes: it goes to the host's
+own tasks, and ends these through the block.
 """
 
 import time
@@ -27,6 +30,7 @@ class ActorFault(Exception):  # noqa: N818 - the supervisor's word for what ends
     """An invariant of the actor is broken: this incarnation must end."""
 
 
+@trio.lowlevel.enable_ki_protection
 async def run_provider(
     slot: Slot,
     open_transport: OpenTransport,
@@ -50,6 +54,7 @@ async def run_provider(
             await retired.wait()
 
 
+@trio.lowlevel.enable_ki_protection
 async def _run_generation(
     slot: Slot,
     retired: trio.Event,
@@ -69,11 +74,13 @@ async def _run_generation(
             ticket.context.run(nursery.start_soon, _serve, slot, ticket, provider, transport, credentials, rng, log)
 
 
+@trio.lowlevel.enable_ki_protection
 async def _crash_on_fault(slot: Slot) -> None:
     await slot.fault.wait()
     raise ActorFault(f"{slot.name}: the incarnation was told to crash")
 
 
+@trio.lowlevel.enable_ki_protection
 async def _serve(
     slot: Slot,
     ticket: Ticket,

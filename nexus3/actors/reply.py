@@ -51,6 +51,7 @@ class ReplyStream(trio.abc.ReceiveChannel[StreamEvent]):
         """The terminal was handed out."""
         self._closed = False
 
+    @trio.lowlevel.enable_ki_protection
     def _start(self) -> None:
         """Submit the request, where that is this stream's business and was not done yet."""
         if self._begin is not None:
@@ -78,6 +79,7 @@ class ReplyStream(trio.abc.ReceiveChannel[StreamEvent]):
         """As :meth:`close`; there is nothing to wait for."""
         self.close()
 
+    @trio.lowlevel.enable_ki_protection
     async def receive(self) -> StreamEvent:
         """The next event.
 

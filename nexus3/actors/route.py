@@ -1,9 +1,11 @@
-"""Where a request goes. Pure."""
+"""Where a request goes. Pure: the caller brings the dice."""
 
+from collections.abc import Callable, Sequence
+from random import Random
 from typing import NamedTuple
 
 from nexus3.actors.resolved import ResolvedProvider
-from nexus3.actors.settings import ModelConfig
+from nexus3.actors.settings import ModelConfig, ModelTarget
 from nexus3.wire.catalog import Target
 from nexus3.wire.requests import CompletionRequest
 from nexus3.wire.urls import endpoint_url
@@ -15,6 +17,16 @@ class Route(NamedTuple):
     provider: str
     model_id: str
     settings: ModelConfig | None
+
+
+def choose(places: Sequence[ModelTarget], is_able: Callable[[str], bool], rng: Random) -> ModelTarget:
+    """One of the places where a model is served, by weight, among those whose provider is able; else among all.
+
+    ``is_able`` takes a provider's name. Where none is able the choice still stands, and the request's failure is the
+    chosen provider's own.
+    """
+    able = [place for place in places if is_able(place.provider)] or places
+    return rng.choices(able, weights=[place.weight for place in able])[0]
 
 
 def target_of(provider: ResolvedProvider, route: Route) -> Target:

@@ -76,15 +76,28 @@ class Slot:
             self.mailbox.put(ticket)
             self._work.set()
 
+    @trio.lowlevel.enable_ki_protection
     def close(self, reason: Failure) -> None:
         """Refuse new tickets from here on, with ``reason``."""
         self._closed = reason
+
+    @property
+    def is_able(self) -> bool:
+        """A request sent here now would be served soon, as far as the slot can tell."""
+        return (
+            self.state in ("starting", "ready", "restarting")
+            and not self.is_paused
+            and self._closed is None
+            and not self.mailbox.is_full
+            and self.provider.unconfigured is None
+        )
 
     @property
     def is_closed(self) -> bool:
         """New tickets are refused."""
         return self._closed is not None
 
+    @trio.lowlevel.enable_ki_protection
     def settle_all(self, reason: Failure) -> None:
         """End every live ticket now."""
         for ticket in list(self.tickets.values()):
@@ -98,16 +111,19 @@ class Slot:
 
     # -- the operator's side
 
+    @trio.lowlevel.enable_ki_protection
     def pause(self) -> None:
         """Take no more tickets from the mailbox; what runs goes on, new requests queue (their deadlines run)."""
         self.is_paused = True
 
+    @trio.lowlevel.enable_ki_protection
     def resume(self) -> None:
         """Undo :meth:`pause`, and :meth:`close`."""
         self.is_paused = False
         self._closed = None
         self._work.set()
 
+    @trio.lowlevel.enable_ki_protection
     def reconfigure(self, provider: ResolvedProvider) -> None:
         """New settings and connections for every ticket that has not started; the old ones drain beside them."""
         self.provider = provider
