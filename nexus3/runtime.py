@@ -150,7 +150,7 @@ class Supervisor:
 
     def snapshot(self) -> Snapshot:
         """How everything stands now. Synchronous; a copy."""
-        return take_snapshot(self._directory.slots)
+        return take_snapshot(self._directory.slots, self._admission.counters)
 
 
 _DRAINING = fail("unavailable", "draining", "The provider takes no new requests until it is resumed.")

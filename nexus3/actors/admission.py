@@ -1,6 +1,7 @@
 """The front desk: gives a ticket its number, names and deadline, and hands it to its slot, or says why not."""
 
 import itertools
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
 import trio
@@ -46,6 +47,8 @@ class Admission:
         self._refusal: Failure | None = None
         self._forwarding: set[Ticket] = set()
         self._forwarded = trio.Event()
+        self.counters: Counter[str] = Counter()
+        """``dead_letter.<reason>``: terminal events that found no reader."""
 
     @property
     def is_open(self) -> bool:
@@ -65,7 +68,7 @@ class Admission:
         A ticket that was admitted before becomes a dead letter.
         """
         if ticket.token is not None:
-            self._log(catalog.DEAD_LETTER, {"request": ticket.id, "reason": "submitted_twice"})
+            self._dead_letter(ticket, "submitted_twice")
             return
         if ticket.terminal is not None:
             return  # its reader had left before it was sent
@@ -110,7 +113,7 @@ class Admission:
 
         async def task() -> None:
             try:
-                await forward(ticket, stream, reply_to, stall_timeout=stall_timeout, log=self._log)
+                await forward(ticket, stream, reply_to, stall_timeout=stall_timeout, on_dead_letter=self._dead_letter)
             finally:
                 self._forwarding.discard(ticket)
                 self._forwarded.set()
@@ -138,6 +141,10 @@ class Admission:
         self._refuse(CLOSED)
         for slot in self._slots.values():
             slot.settle_all(CLOSED)
+
+    def _dead_letter(self, ticket: Ticket, reason: str) -> None:
+        self.counters[f"dead_letter.{reason}"] += 1
+        self._log(catalog.DEAD_LETTER, {"request": ticket.id, "reason": reason})
 
     def _refuse(self, reason: Failure) -> None:
         self._refusal = reason

@@ -4,12 +4,12 @@ A thin reader on top of the one true reply stream. It costs a task and a task sw
 one that can be lost: a full channel of somebody else cannot be forced.
 """
 
+from collections.abc import Callable
+
 import trio
 
 from nexus3.actors.reply import ReplyStream
 from nexus3.actors.ticket import Ticket
-from nexus3.observe import catalog
-from nexus3.observe.log import Log
 from nexus3.wire.events import StreamEvent
 from nexus3.wire.failures import fail
 
@@ -21,12 +21,12 @@ async def forward(
     reply_to: trio.MemorySendChannel[StreamEvent],
     *,
     stall_timeout: float,
-    log: Log,
+    on_dead_letter: Callable[[Ticket, str], None],
 ) -> None:
     """Copy the stream to ``reply_to`` and close it after the terminal. Owns ``reply_to`` from the first moment.
 
     A channel that stays full for ``stall_timeout`` seconds, or is full when this is cancelled, is closed without a
-    terminal, which becomes a dead letter. A receiver that has left ends the request.
+    terminal, which is told as a dead letter. A receiver that has left ends the request.
     """
     delivered = False
     with reply_to:
@@ -48,7 +48,7 @@ async def forward(
         finally:
             stream.close()
             if not delivered:
-                log(catalog.DEAD_LETTER, {"request": ticket.id, "reason": "reply_full"})
+                on_dead_letter(ticket, "reply_full")
 
 
 async def _send(channel: trio.MemorySendChannel[StreamEvent], event: StreamEvent, stall_timeout: float) -> bool:

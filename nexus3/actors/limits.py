@@ -3,7 +3,7 @@
 None can be switched off. Times are seconds.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -27,6 +27,9 @@ def _one_line(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_one_line)]
+
+OnFull = Literal["reject", "shed_oldest", "wait"]
+"""What happens to a request that finds the mailbox full."""
 
 
 def refuse_unknown_keys(value: object, known: set[str]) -> object:
@@ -80,7 +83,17 @@ class CommonLimits(Settings):
     max_retry_after: Annotated[Seconds, Field(le=600)] = 60.0
     """The longest wait that a provider may ask for; more ends the request with ``rate_limit``."""
     mailbox_capacity: Count = 256
-    """Requests that wait for this provider; the next one is refused as ``unavailable``."""
+    """Requests that wait for this provider; of the next one, ``on_full`` decides."""
+    mailbox_per_caller: Count = 10_000
+    """Of these, one caller's; its next one is refused as ``unavailable``, whatever ``on_full`` says."""
+    on_full: OnFull = "reject"
+    """Refuse the new request as ``unavailable``; end the longest waiting one of the lowest priority instead; or let the
+    new one wait all the same, within its deadline."""
+    promote_after: Seconds = 30.0
+    """A request that has waited this long in its priority moves to the next higher one."""
+    caller_weights: dict[Text, Positive] = Field(default_factory=dict)
+    """Callers' shares of this provider, relative to each other's, while more wait than can be served; 1 where none is
+    given."""
     reply_buffer: Count = 64
     """Events of one request that wait for its reader."""
     max_request_bytes: Bytes = 32 << 20

@@ -1,79 +1,209 @@
-"""The admission queue of one slot: bounded, first come first served, expiring by deadline.
+"""The admission queue of one slot: bounded, fair over callers, expiring by deadline.
 
 It is owned by the slot and outlives incarnations, so mail is never lost in a restart. A trio channel would not do: it
-throws away what was sent when its receiver closes, nothing can be taken out of its middle, and nothing in it expires.
+throws away what was sent when its receiver closes, nothing can be taken out of its middle, nothing in it expires, and
+one caller with a thousand waiting sends keeps all others waiting behind them.
+
+Who is served next is :mod:`nexus3.actors.fair_queue`'s matter; here is who gets in, and when one must leave.
 """
 
-from collections import OrderedDict
+import heapq
+import itertools
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from typing import assert_never
 
 import trio
 
+from nexus3.actors.fair_queue import PRIORITIES, FairQueue
+from nexus3.actors.limits import OnFull
 from nexus3.actors.ticket import Ticket
-from nexus3.wire.failures import fail
+from nexus3.wire.failures import Failure, fail
+
+_SPARE_DEADLINES = 64
+"""Dead entries of the deadline heap that are always kept; beyond them, as many as tickets are queued."""
 
 
 class Mailbox:
-    """Holds queued tickets only. All methods but :meth:`expire` are synchronous."""
+    """Holds queued tickets only. All methods but :meth:`expire` are synchronous, and all but :meth:`waiting` cost the
+    same, up to a logarithm, however much is queued."""
 
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._queue: OrderedDict[str, Ticket] = OrderedDict()
+    def __init__(
+        self,
+        capacity: int,
+        *,
+        per_caller: int | None = None,
+        on_full: OnFull = "reject",
+        promote_after: float = 30.0,
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
+        """As the settings ``mailbox_capacity``, ``mailbox_per_caller``, ``on_full``, ``promote_after`` (seconds) and
+        ``caller_weights`` say. ``per_caller`` ``None`` is no cap."""
+        # These may be changed at any time: they hold for the next put.
+        self.capacity = capacity
+        self.per_caller = per_caller
+        self.on_full: OnFull = on_full
+        self._queue = FairQueue[Ticket](promote_after=promote_after, weights=weights)
+        self._returned: OrderedDict[Ticket, None] = OrderedDict()
+        """Those that were put back: before all others, whatever their priority. They had their turn."""
+        self._by_caller: Counter[str | None] = Counter()
+        self._deadlines: list[tuple[float, int, Ticket]] = []
+        """A heap with an entry, at least, for each ticket; entries of those that have left go when they come up."""
+        self._numbers = itertools.count()
         self._alarm = trio.CancelScope()
         self._reaper = trio.CancelScope()
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return len(self._returned) + len(self._queue)
+
+    def __contains__(self, ticket: object) -> bool:
+        return ticket in self._returned or ticket in self._queue
 
     @property
     def is_full(self) -> bool:
-        return len(self._queue) >= self._capacity
+        """There is no room but by the policy for that case."""
+        return len(self) >= self.capacity
 
-    def put(self, ticket: Ticket) -> None:
-        """Queue a new ticket at the end. The caller has asked :attr:`is_full`."""
-        self._queue[ticket.id] = ticket
-        self._watch(ticket)
+    def put(self, ticket: Ticket) -> Failure | None:
+        """Queue a new ticket at the end of its caller's line; or return why not, and leave it as it is.
+
+        Where the mailbox is full, the policy decides:
+
+        * ``reject`` refuses.
+        * ``shed_oldest`` makes room: of the lowest priority that has any, the longest waiting ticket is settled as
+          ``unavailable``, ``shed``. A ticket of a still lower priority is refused, and what was put back is spared.
+        * ``wait`` takes it all the same. A ticket waits under its deadline and takes its turn by the same rules, whether
+          it waits for room or in it, so a second queue in front of this one would only make both less fair. What
+          bounds the length is ``per_caller`` times the callers, and the deadlines.
+
+        ``per_caller`` refuses under every policy.
+        """
+        if self.per_caller is not None and self._by_caller[ticket.caller] >= self.per_caller:
+            who = "callers without a name" if ticket.caller is None else "this caller"
+            return fail(
+                "unavailable",
+                "caller_full",
+                f"{self.per_caller} requests of {who} wait already (mailbox_per_caller); try again later.",
+            )
+        if self.is_full and not self._make_room(ticket):
+            return fail(
+                "unavailable",
+                "mailbox_full",
+                f"{len(self)} requests wait already (mailbox_capacity is {self.capacity}); try again later.",
+            )
+        self._queue.put(ticket, ticket.caller, ticket.request.priority, trio.current_time())
+        self._entered(ticket)
+        return None
 
     def put_back(self, ticket: Ticket) -> None:
-        """Queue a ticket at the front that has been out before; there is always room for it."""
-        self._queue[ticket.id] = ticket
-        self._queue.move_to_end(ticket.id, last=False)
-        self._watch(ticket)
+        """Queue a ticket that has been out before, in front of all others. It is never refused, so the depth may exceed
+        the capacity by as many; new tickets then find the mailbox full for longer.
+
+        To keep the order of several, put the last one back first.
+        """
+        self._returned[ticket] = None
+        self._returned.move_to_end(ticket, last=False)
+        self._entered(ticket)
 
     def take(self) -> Ticket | None:
-        """The next ticket, or ``None``. Whoever takes it must register it before the next checkpoint."""
-        return self._queue.popitem(last=False)[1] if self._queue else None
+        """The next ticket, or ``None``. Whoever takes it must register it before the next checkpoint.
+
+        One whose deadline has come, though the reaper has not, is settled instead.
+        """
+        now = trio.current_time()
+        while (ticket := self._pop(now)) is not None:
+            self._left(ticket)
+            if ticket.deadline > now:
+                return ticket
+            ticket.fail(_expired(ticket))
+        return None
 
     def remove(self, ticket: Ticket) -> None:
         """Take out a ticket that was settled; its room is free at once. Nothing happens where it is not in."""
-        self._queue.pop(ticket.id, None)
+        if ticket in self._returned:
+            del self._returned[ticket]
+        elif not self._queue.remove(ticket):
+            return
+        self._left(ticket)
 
     def waiting(self) -> list[Ticket]:
-        """All tickets, next one first."""
-        return list(self._queue.values())
-
-    def _watch(self, ticket: Ticket) -> None:
-        # Moving a deadline is free; the task below wakes only when one has really passed.
-        self._alarm.deadline = min(self._alarm.deadline, ticket.deadline)
+        """All tickets: those put back, then by priority, and in each the longest waiting first."""
+        return [*self._returned, *self._queue]
 
     async def expire(self) -> None:
         """The reaper: settles each queued ticket at its deadline, also while no incarnation is alive. Runs until
         :meth:`close`.
 
-        It sleeps without a timer while the mailbox is empty, so that virtual clocks can jump.
+        It wakes at the earliest deadline of those that are queued, and has no timer while nothing is queued, so that
+        virtual clocks can jump.
         """
         with self._reaper:
             while True:
-                earliest = min((ticket.deadline for ticket in self._queue.values()), default=float("inf"))
-                with trio.CancelScope(deadline=earliest) as self._alarm:
+                with trio.CancelScope(deadline=self._earliest()) as self._alarm:
                     await trio.sleep_forever()
                 now = trio.current_time()
-                for ticket in self.waiting():
-                    if ticket.deadline <= now:
-                        seconds = ticket.deadline - ticket.accepted_at
-                        ticket.fail(
-                            fail("timeout", "deadline_queued", f"No actor was free within the {seconds:g} s deadline.")
-                        )
+                while self._earliest() <= now:
+                    ticket = heapq.heappop(self._deadlines)[2]
+                    self.remove(ticket)
+                    ticket.fail(_expired(ticket))
 
     def close(self) -> None:
         """End the reaper. What is queued must have been settled."""
         self._reaper.cancel(reason="the mailbox is closed")
+
+    def _make_room(self, newcomer: Ticket) -> bool:
+        match self.on_full:
+            case "reject":
+                return False
+            case "wait":
+                return True
+            case "shed_oldest":
+                least = self._queue.least()
+                if least is None:
+                    return False
+                priority, shed = least
+                if PRIORITIES.index(newcomer.request.priority) > PRIORITIES.index(priority):
+                    return False
+                self.remove(shed)
+                shed.fail(_SHED)
+                # What hangs on the end of the other may have used the room.
+                return not self.is_full
+            case _:
+                assert_never(self.on_full)
+
+    def _pop(self, now: float) -> Ticket | None:
+        return self._returned.popitem(last=False)[0] if self._returned else self._queue.take(now)
+
+    def _entered(self, ticket: Ticket) -> None:
+        self._by_caller[ticket.caller] += 1
+        heapq.heappush(self._deadlines, (ticket.deadline, next(self._numbers), ticket))
+        self._set_alarm()
+
+    def _left(self, ticket: Ticket) -> None:
+        self._by_caller[ticket.caller] -= 1
+        if not self._by_caller[ticket.caller]:
+            del self._by_caller[ticket.caller]
+        if len(self._deadlines) > 2 * len(self) + _SPARE_DEADLINES:
+            self._deadlines = [(ticket.deadline, next(self._numbers), ticket) for ticket in self.waiting()]
+            heapq.heapify(self._deadlines)
+        self._set_alarm()
+
+    def _earliest(self) -> float:
+        """The deadline that comes first of those that are queued."""
+        while self._deadlines and self._deadlines[0][2] not in self:
+            heapq.heappop(self._deadlines)
+        return self._deadlines[0][0] if self._deadlines else float("inf")
+
+    def _set_alarm(self) -> None:
+        # Free where nothing changes; else a few dictionary operations in trio, and never a wakeup.
+        earliest = self._earliest()
+        if self._alarm.deadline != earliest:
+            self._alarm.deadline = earliest
+
+
+def _expired(ticket: Ticket) -> Failure:
+    seconds = ticket.deadline - ticket.accepted_at
+    return fail("timeout", "deadline_queued", f"No actor was free within the {seconds:g} s deadline.")
+
+
+_SHED = fail("unavailable", "shed", "The mailbox was full, and this request made room for a newer one.")

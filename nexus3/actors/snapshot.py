@@ -30,12 +30,13 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     children: dict[str, ChildSnapshot]
     counters: dict[str, int]
-    """``accepted``, ``settled``, ``requeued``, ``backstop`` and ``outcome.<kind>``, over all children."""
+    """``accepted``, ``settled``, ``requeued``, ``backstop``, ``outcome.<kind>`` over all children, and
+    ``dead_letter.<reason>``."""
 
 
-def take_snapshot(slots: Mapping[str, Slot]) -> Snapshot:
-    """A copy; synchronous."""
-    counters: Counter[str] = Counter()
+def take_snapshot(slots: Mapping[str, Slot], others: Counter[str]) -> Snapshot:
+    """A copy; synchronous. ``others`` are counters beside the slots' own."""
+    counters: Counter[str] = Counter(others)
     for slot in slots.values():
         counters.update(slot.counters)
     children = {

@@ -100,6 +100,28 @@ async def test_a_submission_sent_twice_is_answered_once() -> None:
             ends = [e async for e in events if isinstance(e, StreamComplete | StreamFailed)]
         assert len(ends) == 1
         assert len(server.exchanges) == 1
+        assert sup.snapshot().counters["dead_letter.submitted_twice"] == 1
+
+
+async def test_a_full_reply_channel_becomes_a_dead_letter_and_stops_the_work() -> None:
+    async with house([Answer(["a"] * 50)], provider={"stall_timeout": 0.1}) as (sup, _):
+        send, receive = trio.open_memory_channel[StreamEvent](2)
+        async with sup.submissions() as submit:
+            await submit.send(Submission(ask(), reply_to=send))
+        await until(lambda: sup.snapshot().counters.get("dead_letter.reply_full"))
+        assert not any(isinstance(event, StreamComplete | StreamFailed) for event in [e async for e in receive])
+        assert sup.snapshot().children["openai"].in_flight == 0
+
+
+async def test_a_reader_that_is_late_but_comes_gets_everything() -> None:
+    async with house([Answer(["a"] * 50)]) as (sup, _):
+        send, receive = trio.open_memory_channel[StreamEvent](0)
+        async with sup.submissions() as submit:
+            await submit.send(Submission(ask(), reply_to=send))
+        await trio.sleep(0.1)
+        events = [event async for event in receive]
+        assert [event.text for event in events if isinstance(event, ContentDelta)] == ["a"] * 50
+        assert isinstance(events[-1], StreamComplete)
 
 
 # -- retries
