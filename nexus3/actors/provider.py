@@ -9,6 +9,8 @@ own tasks, and ends these through the block.
 
 import time
 import traceback
+from collections.abc import Callable
+from functools import lru_cache, partial
 from random import Random
 
 import trio
@@ -23,6 +25,7 @@ from nexus3.actors.transport import OpenTransport, Transport
 from nexus3.errors import ConfigError
 from nexus3.observe import catalog
 from nexus3.observe.log import Log
+from nexus3.wire.catalog import Target
 from nexus3.wire.failures import Failure, fail
 
 
@@ -67,11 +70,15 @@ async def _run_generation(
     """Open a transport for the settings as they are now; serve until retired; then let what runs come to its end."""
     provider = slot.provider
     credentials = Credentials(provider, time.time)
+    # A handful of models are asked all the time; users may name any number of them.
+    aim = lru_cache(maxsize=256)(partial(target_of, provider))
     async with open_transport(provider) as transport, trio.open_nursery() as nursery:
         task_status.started()
         while (ticket := await slot.next_ticket(retired)) is not None:
             # In the caller's context, so that what it bound for its logs is on our lines too.
-            ticket.context.run(nursery.start_soon, _serve, slot, ticket, provider, transport, credentials, rng, log)
+            ticket.context.run(
+                nursery.start_soon, _serve, slot, ticket, provider, aim, transport, credentials, rng, log
+            )
 
 
 @trio.lowlevel.enable_ki_protection
@@ -85,6 +92,7 @@ async def _serve(
     slot: Slot,
     ticket: Ticket,
     provider: ResolvedProvider,
+    aim: Callable[[str, int | None], Target],
     transport: Transport,
     credentials: Credentials,
     rng: Random,
@@ -97,7 +105,8 @@ async def _serve(
         route = ticket.route
         assert route is not None, "admission set it"
         with trio.CancelScope(deadline=ticket.deadline) as ticket.scope:
-            target, stream = target_of(provider, route), wants_stream(provider, route.settings)
+            target = aim(route.model_id, route.settings.max_tokens if route.settings else None)
+            stream = wants_stream(provider, route.settings)
             await exchange(ticket, target, provider, transport, credentials, stream=stream, rng=rng, log=log)
             return
         if ticket.terminal is None:

@@ -29,8 +29,8 @@ def choose(places: Sequence[ModelTarget], is_able: Callable[[str], bool], rng: R
     return rng.choices(able, weights=[place.weight for place in able])[0]
 
 
-def target_of(provider: ResolvedProvider, route: Route) -> Target:
-    """The target of ``route`` at ``provider``.
+def target_of(provider: ResolvedProvider, model_id: str, max_tokens: int | None) -> Target:
+    """The target of a model at ``provider``; ``max_tokens`` is the alias's default.
 
     Raises:
         ConfigError: the base URL, deployment and model do not make a URL.
@@ -38,11 +38,11 @@ def target_of(provider: ResolvedProvider, route: Route) -> Target:
     return Target(
         provider=provider.name,
         type=provider.type,
-        model=route.model_id,
+        model=model_id,
         url=endpoint_url(
             provider.type,
             provider.base_url,
-            model=route.model_id,
+            model=model_id,
             deployment=provider.deployment,
             api_version=provider.api_version,
         ),
@@ -50,7 +50,7 @@ def target_of(provider: ResolvedProvider, route: Route) -> Target:
         headers=provider.extra_headers,
         extra_body=dict(provider.extra_body),
         prompt_caching=provider.prompt_caching,
-        max_tokens=route.settings.max_tokens if route.settings else None,
+        max_tokens=max_tokens,
     )
 
 

@@ -4,6 +4,7 @@ Only what is known to be answered with a 400 stands here; a name that no row fit
 last word: ``gate_parameters: false`` switches the table off, ``model_family`` names the model where its id does not.
 """
 
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -100,6 +101,7 @@ _OTHER_VENDORS = (
 )
 
 
+@lru_cache(maxsize=256)  # asked several times per request; users may name any number of models
 def family_of(name: str) -> Family:
     """The row for a model id in lower case without a vendor's prefix (``Target.family``)."""
     for family in _FAMILIES:
