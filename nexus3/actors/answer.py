@@ -1,6 +1,7 @@
 """Reads one response into a ticket: errors, streams, and whole bodies, within the limits."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal
 
 import msgspec
@@ -137,15 +138,13 @@ class Answer:
         outcome = self._conclude(decoder.outcome or failure)
         return outcome and self._described(outcome)
 
-    async def drain(self, response: Response) -> None:
+    async def drain(self, response: Response, watch: Watch) -> None:
         """Read a short rest after the end marker, so that the connection can be used again."""
+        watch.drain()
         left = self._limits.max_drain_bytes
-        with trio.move_on_after(self._limits.drain_timeout):
-            try:
-                while left > 0 and (data := await response.receive_some()):
-                    left -= len(data)
-            except TransportFault:
-                pass  # nobody waits for these bytes
+        with suppress(TransportFault):  # nobody waits for these bytes
+            while left > 0 and (data := await response.receive_some()):
+                left -= len(data)
 
     def _described(self, failure: Failure) -> Failure:
         """With what the response's head said, and with the phase that the caller's view decides."""

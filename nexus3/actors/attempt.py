@@ -68,7 +68,7 @@ async def attempt(
                 watch.head_came()
                 failure = await answer.read(response, watch, stream=stream, wall_now=wall_clock())
                 if failure is None:
-                    await answer.drain(response)
+                    await answer.drain(response, watch)
                 return failure
         except TransportFault as fault:
             cut = fault.failure

@@ -59,6 +59,10 @@ class Watch:
         if self._step != "tail":
             self._expect("tail", TAIL_GRACE)
 
+    def drain(self) -> None:
+        """The answer is over; what follows may only make the connection reusable."""
+        self.scope.deadline = trio.current_time() + self._limits.drain_timeout
+
     def pause(self) -> None:
         """The caller's turn: what it takes is not the server's time."""
         self.scope.deadline = float("inf")
