@@ -122,7 +122,7 @@ class Supervisor:
         """
         slot = self._directory.add(name, config)
         self._tree.add(self._directory.spec(slot))
-        self._tree.spawn(slot.mailbox.expire)
+        self._tree.spawn(slot.keep_time)
         await self._tree.children[name].has_started.wait()
 
     async def remove_provider(self, name: str) -> None:
@@ -133,7 +133,7 @@ class Supervisor:
             await slot.drained()
         finally:
             slot.settle_all(_REMOVED)
-            slot.mailbox.close()
+            slot.stop_time()
             self._tree.remove(name)
 
     async def reconfigure(self, name: str, config: ProviderConfig) -> None:
@@ -204,7 +204,7 @@ async def _open(config: Config, open_transport: OpenTransport, *, strict: bool) 
     try:
         async with tree.block(drain=admission.drain, abandon=admission.abandon):
             for slot in directory.slots.values():
-                tree.spawn(slot.mailbox.expire)
+                tree.spawn(slot.keep_time)
             log(catalog.SUPERVISOR_STARTED, {"children": list(directory.slots)})
             yield Supervisor(directory, admission, tree)
     finally:

@@ -20,9 +20,6 @@ from nexus3.wire.requests import CompletionRequest
 YIELD_EVERY = 32
 """Events handed out without a checkpoint before the scheduler gets a turn."""
 
-BACKSTOP_GRACE = 1.0
-"""Seconds past its deadline after which a reader rescues itself. Reaching it is a bug of ours, and counted."""
-
 
 class ReplyStream(trio.abc.ReceiveChannel[StreamEvent]):
     """Events of one request, in order, for one reader; then the terminal, once; then the end.
@@ -101,32 +98,17 @@ class ReplyStream(trio.abc.ReceiveChannel[StreamEvent]):
             try:
                 self._batch = self._inlet.receive_nowait()
             except trio.WouldBlock:
-                self._batch = await self._wait()
+                try:
+                    self._batch = await self._inlet.receive()
+                except trio.EndOfChannel:
+                    return self._terminal()
             except trio.EndOfChannel:
                 return self._terminal()
             self._next = 0
-            if not self._batch:
-                return self._terminal()
         event = self._batch[self._next]
         self._next += 1
         self._handed_out += 1
         return event
-
-    async def _wait(self) -> list[StreamEvent]:
-        """The next batch; an empty one where the stream has ended."""
-        while True:
-            limit = self._ticket.deadline + BACKSTOP_GRACE
-            with trio.move_on_at(limit):
-                try:
-                    return await self._inlet.receive()
-                except trio.EndOfChannel:
-                    return []
-            if trio.current_time() < self._ticket.deadline + BACKSTOP_GRACE:
-                continue  # the request was accepted, or its deadline moved, while we waited
-            self._ticket.fail(
-                fail("internal", "backstop", "The deadline passed and nothing settled the request.", retryable=False)
-            )
-            return []
 
     def rest(self) -> list[StreamEvent]:
         """What can be had without waiting: buffered events, and the terminal where the request is settled."""

@@ -4,6 +4,7 @@ The slot is plain synchronous state. The incarnation takes tickets from it; the 
 :meth:`Slot.on_state`, how its child fares; neither knows the other.
 """
 
+import math
 from collections import Counter
 from typing import Literal
 
@@ -19,6 +20,10 @@ from nexus3.wire.failures import Failure, fail
 
 ChildState = Literal["starting", "ready", "restarting", "parked", "stopped"]
 """As the supervisor words it; spelled again here because neither side imports the other."""
+
+
+BACKSTOP_GRACE = 1.0
+"""Seconds past its deadline after which a request that nobody has settled is. Reaching it is a bug, and counted."""
 
 
 class Slot:
@@ -44,6 +49,8 @@ class Slot:
         self._retired = trio.Event()
         self._work = trio.Event()
         self._idle = trio.Event()
+        self._timekeeping = trio.CancelScope()
+        self._backstop = trio.CancelScope()
 
     # -- the caller's side
 
@@ -51,6 +58,7 @@ class Slot:
         """Accept the ticket, or settle it with the reason why not. Synchronous: there is no state in between."""
         ticket.on_settled = self._settled
         self.tickets[ticket.id] = ticket
+        self._backstop.deadline = min(self._backstop.deadline, ticket.deadline + BACKSTOP_GRACE)
         self.counters["accepted"] += 1
         ticket.state = "queued"
         ticket.context.run(
@@ -108,6 +116,37 @@ class Slot:
         while self.tickets:
             self._idle = trio.Event()
             await self._idle.wait()
+
+    # -- deadlines
+
+    async def keep_time(self) -> None:
+        """The two enforcers of deadlines that need no incarnation: the mailbox's reaper, and the backstop.
+
+        Outlives incarnations; runs until :meth:`stop_time`. Neither has a timer while no request is in flight, so that
+        virtual clocks can jump.
+        """
+        with self._timekeeping:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.mailbox.expire)
+                nursery.start_soon(self._catch_the_forgotten)
+
+    def stop_time(self) -> None:
+        """End :meth:`keep_time`. Every ticket must have been settled."""
+        self._timekeeping.cancel(reason="the slot is closed")
+
+    async def _catch_the_forgotten(self) -> None:
+        """Settle what the reaper and the work's own scope should have settled, so that no reader ever hangs.
+
+        One alarm for all, moved along with the earliest deadline: a scope around each reader's wait would cost more
+        than the rest of the wait.
+        """
+        while True:
+            earliest = min((ticket.deadline for ticket in self.tickets.values()), default=math.inf)
+            with trio.CancelScope(deadline=earliest + BACKSTOP_GRACE) as self._backstop:
+                await trio.sleep_forever()
+            for ticket in list(self.tickets.values()):
+                if ticket.deadline + BACKSTOP_GRACE <= trio.current_time():
+                    ticket.fail(fail("internal", "backstop", "The deadline passed, and nothing settled the request."))
 
     # -- the operator's side
 
@@ -270,6 +309,7 @@ class Slot:
         )
         if not self.tickets:
             self._idle.set()
+            self._backstop.deadline = math.inf
 
 
 _PARKED = fail("unavailable", "parked", "The provider's actor crashed too often and is parked for a while.")

@@ -57,7 +57,7 @@ class SharedSupervisor:
         self._slots[unique] = slot
         self._users[unique] = 1
         self._tree.add(child_spec(slot, open_pool, SupervisorSettings(), self._rng, self._log))
-        self._tree.spawn(slot.mailbox.expire)
+        self._tree.spawn(slot.keep_time)
         return unique
 
     def give_back(self, name: str) -> None:
@@ -68,7 +68,7 @@ class SharedSupervisor:
             del self._users[name]
             slot.close(_CLOSED)
             slot.settle_all(_CLOSED)
-            slot.mailbox.close()
+            slot.stop_time()
             self._tree.remove(name)
 
 

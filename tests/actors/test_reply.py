@@ -161,16 +161,6 @@ async def test_a_finished_or_never_started_stream_is_dropped_in_silence() -> Non
         gc.collect()
 
 
-async def test_a_reader_rescues_itself_after_the_deadline(autojump_clock: trio.testing.MockClock) -> None:
-    ticket, stream = opened()
-    ticket.deadline = trio.current_time() + 5
-    events = await read(stream)
-    assert [(event.error.kind, event.error.reason) for event in events if isinstance(event, StreamFailed)] == [
-        ("internal", "backstop")
-    ]
-    assert trio.current_time() == pytest.approx(6)
-
-
 def test_errors_can_be_selected_by_kind() -> None:
     with pytest.raises(ExceptionGroup) as caught:
         raise ExceptionGroup("several", [ServerError(BROKEN), CancelledError(fail("cancelled", "x", "y"))])
