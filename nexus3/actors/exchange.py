@@ -64,8 +64,8 @@ async def exchange(
             failure = await attempt(
                 ticket, target, provider, transport, credentials, stream=stream, wall_clock=time.time, on_reply=complete
             )
-            if failure is None:
-                return
+            if failure is None or ticket.terminal is not None:
+                return  # complete, or somebody else ended it while the last bytes came
             timeouts += _is_our_timeout(failure)
             delay = delay_before_retry(
                 failure,

@@ -1,21 +1,25 @@
 """Who is served next: by priority, fair over callers, and nobody left behind. Pure: the time comes as an argument.
 
-* **Priorities are strict**: while an interactive item waits, no normal one is taken, and no batch one while a normal
-  one waits.
-* **Ageing** keeps that from starving anyone: what has waited ``promote_after`` seconds in a priority moves to the next
-  higher one, to the end of its caller's line there. So the first batch item of a caller is among the interactive ones
-  after twice that time, and one round of callers later it is out.
+Each caller has a line in each priority, first come first served. Which line is next:
+
+* **Priorities are strict**: a normal item is taken while no interactive one waits, a batch one while no other does.
 * **Callers take turns** within a priority, in proportion to their weights (weighted fair queueing). Each line carries
-  a *tag*, the virtual time of its next turn. The line with the smallest tag is served, and its tag grows by one over its
-  weight; so over any stretch in which two lines wait all the time, their shares differ from their weights by less than
-  one turn each. How much a caller has queued does not count.
+  a *tag*, the virtual time of its next turn. The line with the smallest tag is served, and its tag grows by one over
+  its weight; so over any stretch in which two lines wait all the time, their shares differ from their weights by less
+  than one turn each. How much a caller has queued does not count.
+* **Ageing** keeps the first rule from starving anyone: the first item of a line of lower priority that has stood still
+  for ``promote_after`` seconds is promoted, that is, taken before those of higher priority; the line then waits anew.
+  It is the line that ages, not the item: otherwise whoever has queued the most would soon have the most old items,
+  and they would leave the other callers waiting. Every second turn at most goes to a promoted item, so that a crowd of
+  them cannot shut out the others in their turn.
 
-A caller that comes back keeps the tag it left with, so that asking one at a time gains nothing; a new one begins at the
-present virtual time, which grows by one in a round of all lines: it waits a round at most, and ever new callers cannot
-keep an old one waiting.
+A caller that comes back soon keeps the tag it left with, so that asking one at a time gains nothing. A new one begins
+at the present virtual time, before the next turn of those that were just served. That time grows by one in a round of
+all lines, those of callers that just left included: so ever new callers, each with a right to a turn of its own, make
+the turns of an old one rarer, but cannot keep it waiting for ever.
 
-Putting, taking and removing cost a few dictionary operations and one on a heap of callers; an item is promoted twice
-at most. Memory is proportional to what is queued.
+Putting, taking and removing cost a few dictionary operations and one on a heap of callers. Memory is proportional to
+what is queued.
 """
 
 import heapq
@@ -32,18 +36,19 @@ PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 """Highest first."""
 
 _SPARE_LINES = 64
-"""Empty lines that are always kept; beyond them, as many as items are queued."""
+"""Empty lines that are always kept; beyond them, twice as many as items are queued."""
 
 
 class FairQueue(Generic[Item]):
     """Items in the order of the rules above. An item is in it once at most, whatever its priority."""
 
     def __init__(self, *, promote_after: float, weights: Mapping[str, float] | None = None) -> None:
-        """``promote_after`` in seconds. A caller without a weight has 1.0, and so have those without a name together."""
+        """``promote_after`` in seconds. Callers without a weight have 1.0 each; those without a name are one caller."""
         self.promote_after = promote_after
         self.weights: Mapping[str, float] = weights or {}
         """Hold for lines that begin from now on."""
-        self._levels = {priority: _Turns[Item]() for priority in PRIORITIES}
+        self._levels = {priority: _Level[Item]() for priority in PRIORITIES}
+        self._promoted_last = False
 
     def __len__(self) -> int:
         return sum(len(level.items) for level in self._levels.values())
@@ -57,18 +62,23 @@ class FairQueue(Generic[Item]):
             yield from level.items
 
     def put(self, item: Item, caller: str | None, priority: Priority, now: float) -> None:
-        """Queue an item at the end of its caller's line in ``priority``."""
+        """Queue an item at the end of its caller's line."""
         assert item not in self, "an item is queued once"
         weight = 1.0 if caller is None else self.weights.get(caller, 1.0)
         self._levels[priority].put(item, caller, weight, now)
 
     def take(self, now: float) -> Item | None:
-        """Remove and return the next one; ``None`` where nothing is queued."""
-        self._promote(now)
-        for level in self._levels.values():
-            if level.items:
-                return level.take()
-        return None
+        """Remove and return the next item; ``None`` where nothing is queued."""
+        levels = [level for level in self._levels.values() if level.items]
+        if not levels:
+            return None
+        stillest = min(levels[1:], key=_Level[Item].still_since, default=None)
+        self._promoted_last = (
+            stillest is not None and not self._promoted_last and now - stillest.still_since() >= self.promote_after
+        )
+        if stillest is not None and self._promoted_last:
+            return stillest.take_from_stillest(now)
+        return levels[0].take(now)
 
     def remove(self, item: Item) -> bool:
         """Take an item out from wherever it stands; false where it is not in."""
@@ -79,22 +89,11 @@ class FairQueue(Generic[Item]):
         return False
 
     def least(self) -> tuple[Priority, Item] | None:
-        """The one that could be missed first: of the lowest priority that has any, the longest waiting, with its
-        present priority."""
+        """The item that is missed least, with its priority: of the lowest one that has any, the longest waiting."""
         for priority in reversed(PRIORITIES):
             for item in self._levels[priority].items:
                 return priority, item
         return None
-
-    def _promote(self, now: float) -> None:
-        # From the top, so that one call moves an item by one priority.
-        for higher, lower in itertools.pairwise(self._levels.values()):
-            while lower.items:
-                item, (since, line) = next(iter(lower.items.items()))
-                if now - since < self.promote_after:
-                    break
-                lower.remove(item)
-                higher.put(item, line.caller, line.weight, now)
 
 
 class _Line(Generic[Item]):
@@ -109,38 +108,41 @@ class _Line(Generic[Item]):
         self.items: OrderedDict[Item, None] = OrderedDict()
 
 
-class _Turns(Generic[Item]):
-    """The callers of one priority, taking turns.
+class _Level(Generic[Item]):
+    """The lines of one priority.
 
-    A line stays in the heap when it is empty, until it would be served: then its caller owes nothing any more.
+    An empty line stays in the heap until it would be served: then its caller owes nothing any more.
     """
 
     def __init__(self) -> None:
-        self.items: OrderedDict[Item, tuple[float, _Line[Item]]] = OrderedDict()
-        """When each came, and in which line it stands; in the order of coming."""
+        self.items: OrderedDict[Item, _Line[Item]] = OrderedDict()
+        """Each with its line, in the order of coming."""
         self._lines: dict[str | None, _Line[Item]] = {}
+        self._still: OrderedDict[_Line[Item], float] = OrderedDict()
+        """Lines with items, and since when each has not been served; the longest first."""
         self._heap: list[tuple[float, int, _Line[Item]]] = []
         """Each line once, by its tag; equal ones in the order of their last change."""
         self._weight = 0.0
-        """Of all lines together."""
+        """Of all lines in the heap together."""
         self._time = 0.0
-        """The virtual time, as it was when the last one was taken ..."""
+        """The virtual time, as it was when the last item was taken ..."""
         self._next_time = 0.0
         """... and as it will be, at least, for the next."""
         self._numbers = itertools.count()
 
-    def put(self, item: Item, caller: str | None, weight: float, now: float) -> None:
-        line = self._lines.get(caller)
-        if line is None:
-            if len(self._heap) > 2 * len(self.items) + _SPARE_LINES:
-                self._drop_empty_lines()
-            line = self._lines[caller] = _Line(caller, weight)
-            self._weight += weight
-            heapq.heappush(self._heap, (self._time, next(self._numbers), line))
-        line.items[item] = None
-        self.items[item] = (now, line)
+    def still_since(self) -> float:
+        """Since when the line that has stood still for longest was not served. There must be one."""
+        return next(iter(self._still.values()))
 
-    def take(self) -> Item:
+    def put(self, item: Item, caller: str | None, weight: float, now: float) -> None:
+        line = self._lines.get(caller) or self._begin_line(caller, weight)
+        if not line.items:
+            self._still[line] = now
+        line.items[item] = None
+        self.items[item] = line
+
+    def take(self, now: float) -> Item:
+        """By turns. There must be one."""
         while not (line := self._heap[0][2]).items:
             heapq.heappop(self._heap)
             del self._lines[line.caller]
@@ -149,22 +151,35 @@ class _Turns(Generic[Item]):
         self._time = max(self._next_time, tag)
         self._next_time = self._time + 1 / self._weight
         heapq.heapreplace(self._heap, (tag + 1 / line.weight, next(self._numbers), line))
+        return self._take_from(line, now)
+
+    def take_from_stillest(self, now: float) -> Item:
+        """Out of turn, without a charge. There must be one."""
+        return self._take_from(next(iter(self._still)), now)
+
+    def remove(self, item: Item) -> None:
+        line = self.items.pop(item)
+        del line.items[item]
+        if not line.items:
+            del self._still[line]
+        self._begin_anew_if_empty()
+
+    def _take_from(self, line: _Line[Item], now: float) -> Item:
         item, _ = line.items.popitem(last=False)
         del self.items[item]
+        del self._still[line]
+        if line.items:
+            self._still[line] = now
         self._begin_anew_if_empty()
         return item
 
-    def remove(self, item: Item) -> None:
-        _, line = self.items.pop(item)
-        del line.items[item]
-        self._begin_anew_if_empty()
-
-    def _begin_anew_if_empty(self) -> None:
-        """Where nobody waits, nobody owes: and rounding errors end here too."""
-        if not self.items:
-            self._lines.clear()
-            self._heap.clear()
-            self._weight = self._time = self._next_time = 0.0
+    def _begin_line(self, caller: str | None, weight: float) -> _Line[Item]:
+        if len(self._heap) > 2 * len(self.items) + _SPARE_LINES:
+            self._drop_empty_lines()
+        line = self._lines[caller] = _Line[Item](caller, weight)
+        self._weight += weight
+        heapq.heappush(self._heap, (self._time, next(self._numbers), line))
+        return line
 
     def _drop_empty_lines(self) -> None:
         """Callers that never came back, or left before their turn, must not add up."""
@@ -172,3 +187,10 @@ class _Turns(Generic[Item]):
         heapq.heapify(self._heap)
         self._lines = {line.caller: line for _, _, line in self._heap}
         self._weight = sum(line.weight for line in self._lines.values())
+
+    def _begin_anew_if_empty(self) -> None:
+        """Where nobody waits, nobody owes; rounding errors end here too."""
+        if not self.items:
+            self._lines.clear()
+            self._heap.clear()
+            self._weight = self._time = self._next_time = 0.0

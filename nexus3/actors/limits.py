@@ -18,6 +18,8 @@ Seconds = Positive
 Count = Annotated[int, Field(ge=1, strict=True)]
 Bytes = Count
 Flag = Annotated[bool, Field(strict=True)]
+Weight = Annotated[float, Field(ge=0.01, le=100, strict=True)]
+"""A share relative to others'. Bounded, so that the turns of the smallest come within reach."""
 
 
 def _one_line(text: str) -> str:
@@ -90,8 +92,9 @@ class CommonLimits(Settings):
     """Refuse the new request as ``unavailable``; end the longest waiting one of the lowest priority instead; or let the
     new one wait all the same, within its deadline."""
     promote_after: Seconds = 30.0
-    """A request that has waited this long in its priority moves to the next higher one."""
-    caller_weights: dict[Text, Positive] = Field(default_factory=dict)
+    """When those of higher priority have kept a caller's requests from being served for this long, its first one is
+    served next."""
+    caller_weights: dict[Text, Weight] = Field(default_factory=dict)
     """Callers' shares of this provider, relative to each other's, while more wait than can be served; 1 where none is
     given."""
     reply_buffer: Count = 64

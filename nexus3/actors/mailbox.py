@@ -72,9 +72,9 @@ class Mailbox:
         * ``reject`` refuses.
         * ``shed_oldest`` makes room: of the lowest priority that has any, the longest waiting ticket is settled as
           ``unavailable``, ``shed``. A ticket of a still lower priority is refused, and what was put back is spared.
-        * ``wait`` takes it all the same. A ticket waits under its deadline and takes its turn by the same rules, whether
-          it waits for room or in it, so a second queue in front of this one would only make both less fair. What
-          bounds the length is ``per_caller`` times the callers, and the deadlines.
+        * ``wait`` takes it all the same. A ticket waits under its deadline and takes its turn by the same rules,
+          whether it waits for room or in it, so a second queue in front of this one would only make both less fair.
+          What bounds the length is ``per_caller`` times the callers, and the deadlines.
 
         ``per_caller`` refuses under every policy.
         """
@@ -130,6 +130,7 @@ class Mailbox:
         """All tickets: those put back, then by priority, and in each the longest waiting first."""
         return [*self._returned, *self._queue]
 
+    @trio.lowlevel.enable_ki_protection
     async def expire(self) -> None:
         """The reaper: settles each queued ticket at its deadline, also while no incarnation is alive. Runs until
         :meth:`close`.
@@ -164,10 +165,11 @@ class Mailbox:
                 priority, shed = least
                 if PRIORITIES.index(newcomer.request.priority) > PRIORITIES.index(priority):
                     return False
+                depth = len(self)
                 self.remove(shed)
                 shed.fail(_SHED)
-                # What hangs on the end of the other may have used the room.
-                return not self.is_full
+                # Whoever learnt of its end may have used the room.
+                return len(self) < depth
             case _:
                 assert_never(self.on_full)
 

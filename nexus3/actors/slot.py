@@ -32,7 +32,14 @@ class Slot:
     def __init__(self, provider: ResolvedProvider, log: Log) -> None:
         self.name = provider.name
         self.provider = provider
-        self.mailbox = Mailbox(provider.limits.mailbox_capacity)
+        limits = provider.limits
+        self.mailbox = Mailbox(
+            limits.mailbox_capacity,
+            per_caller=limits.mailbox_per_caller,
+            on_full=limits.on_full,
+            promote_after=limits.promote_after,
+            weights=limits.caller_weights,
+        )
         self.tickets: dict[str, Ticket] = {}
         """The ledger: every accepted ticket that is not settled."""
         self.running: set[Ticket] = set()
@@ -49,6 +56,7 @@ class Slot:
         self._retired = trio.Event()
         self._work = trio.Event()
         self._idle = trio.Event()
+        self._rest = trio.Event()
         self._timekeeping = trio.CancelScope()
         self._backstop = trio.CancelScope()
 
@@ -76,12 +84,9 @@ class Slot:
             ticket.fail(self._closed)
         elif self.state == "parked":
             ticket.fail(_PARKED)
-        elif self.mailbox.is_full:
-            ticket.fail(
-                fail("unavailable", "mailbox_full", f"{len(self.mailbox)} requests wait already; try again later.")
-            )
+        elif (refusal := self.mailbox.put(ticket)) is not None:
+            ticket.fail(refusal)
         else:
-            self.mailbox.put(ticket)
             self._work.set()
 
     @trio.lowlevel.enable_ki_protection
@@ -96,7 +101,7 @@ class Slot:
             self.state in ("starting", "ready", "restarting")
             and not self.is_paused
             and self._closed is None
-            and not self.mailbox.is_full
+            and (not self.mailbox.is_full or self.provider.limits.on_full == "wait")
             and self.provider.unconfigured is None
         )
 
@@ -155,11 +160,21 @@ class Slot:
         """Take no more tickets from the mailbox; what runs goes on, new requests queue (their deadlines run)."""
         self.is_paused = True
 
+    async def at_rest(self) -> None:
+        """Wait until no ticket holds a place. Bounded where the slot is paused: each has a deadline."""
+        while self.running:
+            self._rest = trio.Event()
+            await self._rest.wait()
+
     @trio.lowlevel.enable_ki_protection
     def resume(self) -> None:
         """Undo :meth:`pause`, and :meth:`close`."""
-        self.is_paused = False
         self._closed = None
+        self.unpause()
+
+    def unpause(self) -> None:
+        """Undo :meth:`pause` alone."""
+        self.is_paused = False
         self._work.set()
 
     @trio.lowlevel.enable_ki_protection
@@ -198,6 +213,8 @@ class Slot:
         """The ticket's work has ended, whatever became of it: its place is free."""
         self.running.discard(ticket)
         self._work.set()
+        if not self.running:
+            self._rest.set()
 
     # -- the supervisor's side
 
@@ -235,7 +252,8 @@ class Slot:
         provider says that it may be billed twice, or fails where ``retry_unsafe`` is off.
         """
         running = [ticket for ticket in self.tickets.values() if ticket.state == "running"]
-        for ticket in sorted(running, key=lambda ticket: ticket.accepted_at, reverse=True):
+        running.sort(key=lambda ticket: ticket.accepted_at)
+        for ticket in reversed(running):
             ticket.crashes += 1
             if ticket.crashes >= 2:
                 ticket.fail(

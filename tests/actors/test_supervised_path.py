@@ -290,6 +290,28 @@ async def test_a_full_mailbox_refuses() -> None:
         assert sup.snapshot().children["openai"].queued == 0, "leaving frees the room at once"
 
 
+async def test_what_is_set_for_the_mailbox_holds() -> None:
+    limits = {"max_connections": 1, "mailbox_capacity": 2, "on_full": "shed_oldest", "mailbox_per_caller": 2}
+    async with house([Answer("x", fault=Stall(after="head"))], provider=limits) as (sup, server):
+        ends: list[str] = []
+
+        async def waiting(caller: str) -> None:
+            request = ask().model_copy(update={"caller": caller})
+            ends.append(failure_of(await events_of(sup, request)).reason)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(events_of, sup, ask())
+            await until(lambda: server.exchanges)
+            for _ in range(2):
+                nursery.start_soon(waiting, "a")
+            await until(lambda: sup.snapshot().children["openai"].queued == 2)
+            await waiting("a")
+            nursery.start_soon(waiting, "b")
+            await until(lambda: len(ends) == 2)
+            assert ends == ["caller_full", "shed"]
+            nursery.cancel_scope.cancel()
+
+
 # -- crashes
 
 

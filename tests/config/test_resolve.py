@@ -57,6 +57,8 @@ REACHES: dict[str, tuple[object, Read]] = {
         {"seed": False, "model_family": "gpt-5"},
         lambda resolved: {"seed": resolved.quirks.seed, "model_family": resolved.quirks.model_family},
     ),
+    "on_full": ("wait", lambda resolved: resolved.limits.on_full),
+    "caller_weights": ({"planner": 2.5}, lambda resolved: resolved.limits.caller_weights),
     "max_connections": (7, lambda resolved: resolved.limits.max_connections),
     "max_keepalive_connections": (7, lambda resolved: resolved.limits.max_keepalive_connections),
     "connect_timeout": (7.5, lambda resolved: resolved.limits.connect_timeout),
@@ -73,7 +75,7 @@ def test_every_key_reaches_the_actor(key: str) -> None:
     if key in TESTED_ELSEWHERE:
         return
     limit: tuple[object, Read] = (7, lambda resolved: getattr(resolved.limits, key))
-    value, read = limit if key in CommonLimits.model_fields else REACHES[key]
+    value, read = REACHES[key] if key in REACHES or key not in CommonLimits.model_fields else limit
     assert read(resolve("p", ProviderConfig(), {})) != value
     assert read(resolve("p", ProviderConfig.model_validate({key: value}), {})) == value
 
