@@ -7,6 +7,7 @@ from random import Random
 from nexus3.actors.provider import run_provider
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.route import Route, choose
+from nexus3.actors.secrets import Secret
 from nexus3.actors.settings import ProviderConfig
 from nexus3.actors.slot import Slot
 from nexus3.actors.transport import OpenTransport
@@ -15,7 +16,9 @@ from nexus3.config.resolve import require_keys, resolve
 from nexus3.config.schema import Config
 from nexus3.errors import ConfigError
 from nexus3.observe import catalog
+from nexus3.observe.genai import genai_names
 from nexus3.observe.log import Log
+from nexus3.observe.redact import Redactor
 from nexus3.supervisor.settings import SupervisorSettings
 from nexus3.supervisor.spec import Backoff, ChildSpec, Intensity
 from nexus3.wire.failures import Failure, fail
@@ -25,15 +28,18 @@ from nexus3.wire.requests import CompletionRequest
 class Directory:
     """Owns the slots. Changing it changes no running actor: that is the supervisor's to do."""
 
-    def __init__(self, config: Config, open_transport: OpenTransport, rng: Random, log: Log, *, strict: bool) -> None:
+    def __init__(
+        self, config: Config, open_transport: OpenTransport, rng: Random, log: Log, redact: Redactor, *, strict: bool
+    ) -> None:
         self.config = config
         self.slots: dict[str, Slot] = {}
         self._open_transport = open_transport
         self._rng = rng
         self._log = log
+        self._redact = redact
         self._strict = strict
         for name, settings in config.providers.items():
-            self.slots[name] = Slot(self._resolve(name, settings), log)
+            self.slots[name] = Slot(self._resolve(name, settings), log, genai_names(os.environ))
 
     def find(self, request: CompletionRequest) -> Route | Failure:
         """What the request's model string means."""
@@ -67,7 +73,7 @@ class Directory:
         """
         if name in self.slots:
             raise ConfigError(f"providers.{name}: there is one already; use reconfigure")
-        self.slots[name] = slot = Slot(self._resolve(name, settings), self._log)
+        self.slots[name] = slot = Slot(self._resolve(name, settings), self._log, genai_names(os.environ))
         self._put(name, settings)
         return slot
 
@@ -95,6 +101,8 @@ class Directory:
 
     def _resolve(self, name: str, settings: ProviderConfig) -> ResolvedProvider:
         provider = resolve(name, settings, os.environ)
+        secrets = [secret for secret in (provider.api_key, provider.proxy) if isinstance(secret, Secret)]
+        self._redact.learn(secret.get_secret_value() for secret in secrets)
         if self._strict:
             require_keys(provider)
         elif provider.unconfigured is not None:

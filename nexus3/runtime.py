@@ -6,7 +6,8 @@ A request's way: :meth:`Supervisor.stream`, :meth:`~Supervisor.complete` or a su
 """
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from random import Random
@@ -24,8 +25,12 @@ from nexus3.actors.transport import OpenTransport
 from nexus3.config.load import load_config
 from nexus3.config.schema import Config
 from nexus3.directory import Directory
+from nexus3.errors import SupervisorEscalated
 from nexus3.observe import catalog
-from nexus3.observe.log import host_log
+from nexus3.observe.log import Log, host_log
+from nexus3.observe.redact import Redactor
+from nexus3.supervisor.child import Down, StuckChild
+from nexus3.supervisor.spec import Restart
 from nexus3.supervisor.tree import Tree
 from nexus3.wire.events import StreamComplete
 from nexus3.wire.failures import error_of, fail
@@ -39,10 +44,11 @@ for the user's own file."""
 class Supervisor:
     """What the block hands out. All methods belong to the trio run (and thread) of the block."""
 
-    def __init__(self, directory: Directory, admission: Admission, tree: Tree) -> None:
+    def __init__(self, directory: Directory, admission: Admission, tree: Tree, log: Log) -> None:
         self._directory = directory
         self._admission = admission
         self._tree = tree
+        self._log = log
 
     @property
     def config(self) -> Config:
@@ -97,6 +103,66 @@ class Supervisor:
 
     # -- control
 
+    def start_soon(
+        self,
+        fn: Callable[..., Awaitable[object]],
+        *args: object,
+        name: str | None = None,
+        restart: Restart = "permanent",
+    ) -> str:
+        """Supervise a task of your own beside the providers: a tool server, a cache warmer. Returns its name.
+
+        It is restarted as ``restart`` says, with backoff, and ends with the block. One that takes ``task_status`` is
+        ready when it calls ``task_status.started()``, any other at once.
+
+        Raises:
+            ValueError: the name is taken.
+        """
+        return self._tree.start_soon(fn, *args, name=name, restart=restart)
+
+    async def start(
+        self,
+        fn: Callable[..., Awaitable[object]],
+        *args: object,
+        name: str | None = None,
+        restart: Restart = "permanent",
+    ) -> object:
+        """The same, and wait until it is ready; returns what its first incarnation gave to ``task_status.started()``.
+
+        A first start that fails raises the task's own exception and leaves nothing behind.
+        """
+        return await self._tree.start(fn, *args, name=name, restart=restart)
+
+    async def restart(self, name: str) -> None:
+        """End a child's incarnation and start the next; return when that is ready. Nothing is counted as a crash.
+
+        A provider's running requests get :data:`RESTART_GRACE` seconds to end; queued ones wait for the next
+        incarnation, and what still runs after the grace is treated as in a crash.
+
+        Raises:
+            LookupError: no child has that name.
+        """
+        slot = self._directory.slots.get(name)
+        if slot is None:
+            await self._tree.restart(name)
+            return
+        was_paused = slot.is_paused
+        slot.pause()
+        try:
+            with trio.move_on_after(RESTART_GRACE):
+                await slot.at_rest()
+            await self._tree.restart(name)
+        finally:
+            if not was_paused:
+                slot.unpause()
+
+    def watch(self, name: str) -> trio.MemoryReceiveChannel[Down]:
+        """Exactly one ``Down(name, generation, reason)`` for each death of a child; at once if it is dead already.
+
+        Close the channel to stop watching; it ends with the child.
+        """
+        return self._tree.watch(name)
+
     def pause(self, name: str) -> None:
         """Let requests for a provider queue, unsent, until :meth:`resume`; their deadlines run. What runs goes on."""
         self.slot(name).pause()
@@ -112,6 +178,7 @@ class Supervisor:
         """
         slot = self.slot(name)
         slot.close(_DRAINING)
+        self._log(catalog.ACTOR_DRAINING, {"actor": name, "waiting": len(slot.tickets)})
         await slot.drained()
 
     async def add_provider(self, name: str, config: ProviderConfig) -> None:
@@ -121,8 +188,8 @@ class Supervisor:
             ConfigError: the name is taken, or the settings cannot be used.
         """
         slot = self._directory.add(name, config)
-        self._tree.add(self._directory.spec(slot))
         self._tree.spawn(slot.keep_time)
+        self._tree.add(self._directory.spec(slot))
         await self._tree.children[name].has_started.wait()
 
     async def remove_provider(self, name: str) -> None:
@@ -150,8 +217,11 @@ class Supervisor:
 
     def snapshot(self) -> Snapshot:
         """How everything stands now. Synchronous; a copy."""
-        return take_snapshot(self._directory.slots, self._admission.counters)
+        return take_snapshot(self._directory.slots, self._tree.children, self._admission.counters)
 
+
+RESTART_GRACE = 5.0
+"""Seconds that running requests get before a deliberate restart cuts them off."""
 
 _DRAINING = fail("unavailable", "draining", "The provider takes no new requests until it is resumed.")
 _REMOVED = fail("unavailable", "removed", "The provider was removed.")
@@ -195,17 +265,27 @@ async def run_supervisor(
 
 @asynccontextmanager
 async def _open(config: Config, open_transport: OpenTransport, *, strict: bool) -> AsyncIterator[Supervisor]:
-    log = host_log()
+    counters = Counter[str]()
+    redact = Redactor()
+    log = host_log(redact, counters=counters)
     rng = Random()  # noqa: S311 - jitter, no secret
-    directory = Directory(config, open_transport, rng, log, strict=strict)
-    tree = Tree([directory.spec(slot) for slot in directory.slots.values()], rng)
-    admission = Admission(directory.slots, directory.find, tree.spawn, log)
+    directory = Directory(config, open_transport, rng, log, redact, strict=strict)
+
+    def tell_stuck(stuck: StuckChild) -> None:
+        which = {"actor": stuck.name, "generation": stuck.generation, "stack": stuck.stack}
+        log(catalog.ACTOR_STUCK, which)
+
+    tree = Tree([directory.spec(slot) for slot in directory.slots.values()], rng, on_stuck=tell_stuck)
+    admission = Admission(directory.slots, directory.find, tree.spawn, log, counters)
     began = trio.current_time()
     try:
         async with tree.block(drain=admission.drain, abandon=admission.abandon):
             for slot in directory.slots.values():
                 tree.spawn(slot.keep_time)
             log(catalog.SUPERVISOR_STARTED, {"children": list(directory.slots)})
-            yield Supervisor(directory, admission, tree)
+            yield Supervisor(directory, admission, tree, log)
+    except SupervisorEscalated as escalated:
+        log(catalog.SUPERVISOR_ESCALATED, {"error": f"{escalated} ({escalated.__cause__!r})"})
+        raise
     finally:
         log(catalog.SUPERVISOR_STOPPED, {"seconds": trio.current_time() - began})

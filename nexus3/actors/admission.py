@@ -38,6 +38,7 @@ class Admission:
         find: Find,
         spawn: Spawn,
         log: Log,
+        counters: Counter[str],
     ) -> None:
         self._slots = slots
         self._find = find
@@ -47,7 +48,7 @@ class Admission:
         self._refusal: Failure | None = None
         self._forwarding: set[Ticket] = set()
         self._forwarded = trio.Event()
-        self.counters: Counter[str] = Counter()
+        self.counters = counters
         """``dead_letter.<reason>``: terminal events that found no reader."""
 
     @property

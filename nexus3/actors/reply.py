@@ -135,14 +135,15 @@ class ReplyStream(trio.abc.ReceiveChannel[StreamEvent]):
         ticket = self.__dict__.get("_ticket")
         if ticket is None or ticket.terminal is not None or ticket.token is None:
             return
+        with suppress(trio.RunFinishedError):  # the run is over, and with it the request
+            ticket.token.run_sync_soon(_abandon, ticket, self._inlet)
+        # Last: where warnings are errors, this raises.
         warnings.warn(
             f"a stream of {ticket.provider}/{ticket.model} was dropped before its end; use `async with`",
             ResourceWarning,
             source=self,
             stacklevel=2,
         )
-        with suppress(trio.RunFinishedError):  # the run is over, and with it the request
-            ticket.token.run_sync_soon(_abandon, ticket, self._inlet)
 
 
 def _abandon(ticket: Ticket, inlet: trio.MemoryReceiveChannel[list[StreamEvent]]) -> None:

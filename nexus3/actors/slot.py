@@ -12,10 +12,13 @@ import trio
 
 from nexus3.actors.mailbox import Mailbox
 from nexus3.actors.resolved import ResolvedProvider
+from nexus3.actors.route import wants_stream
 from nexus3.actors.ticket import Ticket
 from nexus3.observe import catalog
+from nexus3.observe.genai import ESTABLISHED, GenAI
 from nexus3.observe.log import Log
-from nexus3.wire.events import MAYBE_BILLED_TWICE, Notice, StreamComplete
+from nexus3.observe.settled import settled_attributes
+from nexus3.wire.events import MAYBE_BILLED_TWICE, Notice, StreamComplete, StreamFailed
 from nexus3.wire.failures import Failure, fail
 
 ChildState = Literal["starting", "ready", "restarting", "parked", "stopped"]
@@ -29,7 +32,7 @@ BACKSTOP_GRACE = 1.0
 class Slot:
     """One configured provider. Lives as long as its supervisor."""
 
-    def __init__(self, provider: ResolvedProvider, log: Log) -> None:
+    def __init__(self, provider: ResolvedProvider, log: Log, names: GenAI = ESTABLISHED) -> None:
         self.name = provider.name
         self.provider = provider
         limits = provider.limits
@@ -52,6 +55,8 @@ class Slot:
         """Set to make the present incarnation crash (``nexus3.testing.crash``)."""
         self._closed: Failure | None = None
         self._log = log
+        self._names = names
+        self._said_full = False
         self.is_paused = False
         self._retired = trio.Event()
         self._work = trio.Event()
@@ -85,8 +90,12 @@ class Slot:
         elif self.state == "parked":
             ticket.fail(_PARKED)
         elif (refusal := self.mailbox.put(ticket)) is not None:
+            if refusal.reason == "mailbox_full" and not self._said_full:
+                self._said_full = True
+                self._log(catalog.MAILBOX_FULL, {"actor": self.name, "waiting": len(self.mailbox)})
             ticket.fail(refusal)
         else:
+            self._said_full = False
             self._work.set()
 
     @trio.lowlevel.enable_ki_protection
@@ -159,6 +168,7 @@ class Slot:
     def pause(self) -> None:
         """Take no more tickets from the mailbox; what runs goes on, new requests queue (their deadlines run)."""
         self.is_paused = True
+        self._log(catalog.ACTOR_PAUSED, {"actor": self.name})
 
     async def at_rest(self) -> None:
         """Wait until no ticket holds a place. Bounded where the slot is paused: each has a deadline."""
@@ -175,6 +185,7 @@ class Slot:
     def unpause(self) -> None:
         """Undo :meth:`pause` alone."""
         self.is_paused = False
+        self._log(catalog.ACTOR_RESUMED, {"actor": self.name})
         self._work.set()
 
     @trio.lowlevel.enable_ki_protection
@@ -286,48 +297,57 @@ class Slot:
     # -- the ledger
 
     def _settled(self, ticket: Ticket) -> None:
-        """The one end of every ticket: out of the ledger and the mailbox, counted, logged."""
+        """The one end of every ticket: out of the ledger and the mailbox, counted; told last, when all of it holds."""
         self.tickets.pop(ticket.id, None)
         self.mailbox.remove(ticket)
         ticket.finished_at = now = trio.current_time()
         terminal = ticket.terminal
         assert terminal is not None
-        if isinstance(terminal, StreamComplete):
-            outcome, reason, stop = "completed", None, terminal.stop_reason
-            usage, request_id = terminal.usage, terminal.request_id
-        else:
-            failure = terminal.error.failure
-            outcome, reason, stop = failure.kind, failure.reason, None
-            usage, request_id = failure.usage, failure.request_id
-            if failure.reason == "backstop":
-                self.counters["backstop"] += 1
-                self._log(catalog.BACKSTOP, {"request": ticket.id, "actor": self.name})
+        outcome = "completed" if isinstance(terminal, StreamComplete) else terminal.error.kind
         self.counters["settled"] += 1
         self.counters[f"outcome.{outcome}"] += 1
-        ticket.context.run(
-            self._log,
-            catalog.REQUEST_SETTLED,
-            {
-                "request": ticket.id,
-                "caller": ticket.caller,
-                "actor": self.name,
-                "model": ticket.model,
-                "outcome": outcome,
-                "reason": reason,
-                "stop_reason": stop,
-                "attempts": ticket.attempts,
-                "emitted": ticket.emitted,
-                "queue_seconds": (ticket.started_at or now) - ticket.accepted_at,
-                "first_event_seconds": ticket.first_event_at and ticket.first_event_at - ticket.accepted_at,
-                "total_seconds": now - ticket.accepted_at,
-                "input_tokens": usage and usage.input_tokens,
-                "output_tokens": usage and usage.output_tokens,
-                "request_id": request_id,
-            },
-        )
         if not self.tickets:
             self._idle.set()
             self._backstop.deadline = math.inf
+        if isinstance(terminal, StreamFailed):
+            self._tell_what_ended_it(ticket, terminal.error.reason)
+        ticket.context.run(
+            self._log,
+            catalog.REQUEST_SETTLED,
+            settled_attributes(
+                terminal,
+                names=self._names,
+                id=ticket.id,
+                caller=ticket.caller,
+                actor=self.name,
+                generation=self.generation,
+                provider=self.provider.type,
+                base_url=self.provider.base_url,
+                model=ticket.model,
+                request=ticket.request,
+                stream=wants_stream(self.provider, ticket.route.settings if ticket.route else None),
+                attempts=ticket.attempts,
+                crashes=ticket.crashes,
+                emitted=ticket.emitted,
+                queue_s=(ticket.started_at or now) - ticket.accepted_at,
+                first_event_s=ticket.first_event_at and ticket.first_event_at - ticket.accepted_at,
+                total_s=now - ticket.accepted_at,
+            ),
+        )
+
+    def _tell_what_ended_it(self, ticket: Ticket, reason: str) -> None:
+        """What an operator wants to see beside the request's own line: a full mailbox, a bug of ours."""
+        match reason:
+            case "backstop":
+                self.counters["backstop"] += 1
+                self._log(catalog.BACKSTOP, {"request": ticket.id, "actor": self.name})
+            case "shed":
+                self._log(catalog.MAILBOX_SHED, {"request": ticket.id, "actor": self.name})
+            case "deadline_queued":
+                seconds = ticket.deadline - ticket.accepted_at
+                self._log(catalog.MAILBOX_EXPIRED, {"request": ticket.id, "actor": self.name, "seconds": seconds})
+            case _:
+                pass
 
 
 _PARKED = fail("unavailable", "parked", "The provider's actor crashed too often and is parked for a while.")

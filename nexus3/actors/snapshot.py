@@ -2,18 +2,18 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
-from nexus3.actors.slot import Slot
+from nexus3.actors.slot import ChildState, Slot
 
 
 class ChildSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """How one child stands."""
 
     kind: str
-    """``provider``."""
+    """``provider``, or ``task`` for a callable of the host's own."""
     state: Literal["starting", "ready", "paused", "draining", "restarting", "parked", "stopped"]
     generation: int
     """Counts incarnations from 1."""
@@ -34,12 +34,23 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     ``dead_letter.<reason>``."""
 
 
-def take_snapshot(slots: Mapping[str, Slot], others: Counter[str]) -> Snapshot:
+class Supervised(Protocol):
+    """What is told of a child that is no provider."""
+
+    @property
+    def state(self) -> ChildState: ...
+    @property
+    def generation(self) -> int: ...
+    @property
+    def restarts(self) -> int: ...
+
+
+def take_snapshot(slots: Mapping[str, Slot], children: Mapping[str, Supervised], others: Counter[str]) -> Snapshot:
     """A copy; synchronous. ``others`` are counters beside the slots' own."""
     counters: Counter[str] = Counter(others)
     for slot in slots.values():
         counters.update(slot.counters)
-    children = {
+    providers = {
         name: ChildSnapshot(
             kind="provider",
             state=_state_of(slot),
@@ -50,7 +61,14 @@ def take_snapshot(slots: Mapping[str, Slot], others: Counter[str]) -> Snapshot:
         )
         for name, slot in slots.items()
     }
-    return Snapshot(children=children, counters=dict(counters))
+    tasks = {
+        name: ChildSnapshot(
+            kind="task", state=child.state, generation=child.generation, restarts=child.restarts, queued=0, in_flight=0
+        )
+        for name, child in children.items()
+        if name not in slots
+    }
+    return Snapshot(children=providers | tasks, counters=dict(counters))
 
 
 def _state_of(slot: Slot) -> Literal["starting", "ready", "paused", "draining", "restarting", "parked", "stopped"]:

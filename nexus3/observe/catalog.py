@@ -1,30 +1,54 @@
-"""Every log event: its name, level and keys. The one list; documentation and tests are made from it.
+"""Every log event: its name, level and keys. The one list; ``docs/logs.md`` and the tests are made from it.
 
-Names are short and constant; all data goes into keys. Never a prompt, a completion, a header or a key.
+Names are short and constant; all data goes into keys. Never a prompt, a completion, a header or a key. Levels: info is
+life as planned, warning is trouble that was coped with, error is something that a person must look at.
 """
 
 from typing import Literal
 
 import msgspec
 
+from nexus3.observe.genai import ESTABLISHED
+from nexus3.observe.settled import settled_keys
+
 Level = Literal["debug", "info", "warning", "error"]
 
 
 class LogEvent(msgspec.Struct, frozen=True):
-    """One kind of line. ``keys`` are those it carries beside ``event`` and the level."""
+    """One kind of line. ``keys`` are those it always carries beside ``event`` and the level."""
 
     name: str
     level: Level
     keys: tuple[str, ...]
     means: str
+    optional: tuple[str, ...] = ()
+    """Keys that are there where there is something to say."""
+    quotes: tuple[str, ...] = ()
+    """Those of the keys whose text comes from elsewhere (an exception, a stack): redacted before any sink sees it."""
 
+
+# -- the supervisor
 
 SUPERVISOR_STARTED = LogEvent("supervisor.started", "info", ("children",), "The block is entered, all children are up.")
 SUPERVISOR_STOPPED = LogEvent("supervisor.stopped", "info", ("seconds",), "The block is left; nothing of it runs.")
+SUPERVISOR_ESCALATED = LogEvent(
+    "supervisor.escalated",
+    "error",
+    ("error",),
+    "A child crashed too often: the block ends with SupervisorEscalated.",
+    quotes=("error",),
+)
+
+# -- an actor's life
+
 ACTOR_STARTED = LogEvent("actor.started", "info", ("actor", "generation"), "An incarnation is ready to serve.")
 ACTOR_STOPPED = LogEvent("actor.stopped", "info", ("actor", "generation"), "An incarnation ended as asked.")
 ACTOR_CRASHED = LogEvent(
-    "actor.crashed", "error", ("actor", "generation", "error"), "An incarnation ended by an exception."
+    "actor.crashed",
+    "error",
+    ("actor", "generation", "error"),
+    "An incarnation ended by an exception.",
+    quotes=("error",),
 )
 ACTOR_RESTARTING = LogEvent(
     "actor.restarting", "warning", ("actor", "generation"), "The next incarnation starts after a backoff."
@@ -32,9 +56,36 @@ ACTOR_RESTARTING = LogEvent(
 ACTOR_PARKED = LogEvent(
     "actor.parked", "error", ("actor", "generation"), "Too many crashes: requests fail at once for a while."
 )
+ACTOR_PAUSED = LogEvent("actor.paused", "info", ("actor",), "Told to pause: requests wait, none is begun.")
+ACTOR_RESUMED = LogEvent("actor.resumed", "info", ("actor",), "Told to go on after a pause.")
+ACTOR_DRAINING = LogEvent(
+    "actor.draining", "info", ("actor", "waiting"), "Takes no new requests; `waiting` accepted ones are finished first."
+)
+ACTOR_STUCK = LogEvent(
+    "actor.stuck",
+    "error",
+    ("actor", "generation", "stack"),
+    "A task ignores its cancellation; its requests are settled, and the block is held by it.",
+    quotes=("stack",),
+)
 ACTOR_UNCONFIGURED = LogEvent(
     "actor.unconfigured", "warning", ("actor", "problem"), "A provider has no key: its requests fail with kind auth."
 )
+
+# -- a mailbox
+
+MAILBOX_FULL = LogEvent(
+    "mailbox.full", "warning", ("actor", "waiting"), "New requests find no room. Said once until there is room again."
+)
+MAILBOX_SHED = LogEvent(
+    "mailbox.shed", "warning", ("request", "actor"), "A waiting request gave its place to a newer one."
+)
+MAILBOX_EXPIRED = LogEvent(
+    "mailbox.expired", "warning", ("request", "actor", "seconds"), "A request's deadline passed while it waited."
+)
+
+# -- a request's way
+
 REQUEST_ACCEPTED = LogEvent(
     "request.accepted", "debug", ("request", "caller", "actor", "model", "deadline"), "A request has a place."
 )
@@ -47,34 +98,34 @@ REQUEST_RETRYING = LogEvent(
 REQUEST_REQUEUED = LogEvent(
     "request.requeued", "warning", ("request", "actor", "crashes"), "The actor crashed; the request waits for the next."
 )
+_ALWAYS, _SOMETIMES = settled_keys(ESTABLISHED)
 REQUEST_SETTLED = LogEvent(
     "request.settled",
     "info",
-    (
-        "request",
-        "caller",
-        "actor",
-        "model",
-        "outcome",
-        "reason",
-        "stop_reason",
-        "attempts",
-        "emitted",
-        "queue_seconds",
-        "first_event_seconds",
-        "total_seconds",
-        "input_tokens",
-        "output_tokens",
-        "request_id",
-    ),
+    _ALWAYS,
     "The one wide line of every accepted request.",
+    optional=_SOMETIMES,
 )
 REQUEST_BUG = LogEvent(
-    "request.bug", "error", ("request", "actor", "traceback"), "A bug of ours failed this request; please report it."
+    "request.bug",
+    "error",
+    ("request", "actor", "traceback"),
+    "A bug of ours failed this request; please report it.",
+    quotes=("traceback",),
 )
+
+# -- what must not happen
+
 DEAD_LETTER = LogEvent("dead_letter", "warning", ("request", "reason"), "A terminal event found no reader.")
 BACKSTOP = LogEvent(
     "kernel.backstop", "error", ("request", "actor"), "A caller was rescued at its deadline: a bug of ours."
+)
+LOG_SINK_FAILED = LogEvent(
+    "log.sink_failed",
+    "error",
+    ("error",),
+    "The host's structlog chain raised: this and its lines go to the stdlib logger `nexus3` instead. Said once.",
+    quotes=("error",),
 )
 
 CATALOG: tuple[LogEvent, ...] = tuple(value for value in dict(globals()).values() if isinstance(value, LogEvent))

@@ -2,16 +2,26 @@
 
 The host is never configured. Where it configured structlog, lines go there; else to ``logging.getLogger("nexus3")``,
 which is silent until the host gives it a handler. (structlog unconfigured would print to standard output.)
+
+**A sink that raises** changes no outcome: the line goes to the stdlib logger instead, and is counted
+as ``log.raised``.
+
+**A sink that blocks** blocks: a line is written by the task that has something to say, in the thread of the trio run,
+as everywhere else in Python. While a terminal or a pipe takes nothing, nothing runs; deadlines pass meanwhile, and
+requests still end in exactly one terminal event once it goes on. Who cannot vouch for a sink puts
+:class:`nexus3.observe.queued.QueuedStream` before it: full, it drops lines and counts them.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Protocol
 
 import structlog
 
-from nexus3.observe.catalog import LogEvent
+from nexus3.observe.catalog import LOG_SINK_FAILED, LogEvent
+from nexus3.observe.redact import Redact, printable
+from nexus3.wire.provider_text import scrub
 
 logging.getLogger("nexus3").addHandler(logging.NullHandler())
 
@@ -19,34 +29,68 @@ _STDLIB_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": loggi
 
 
 class Log(Protocol):
-    """Takes one line. Never raises, never blocks on us, never reads the clock."""
+    """Takes one line. Never raises, never reads the clock; waits only where the host's sink does."""
 
     def __call__(self, event: LogEvent, data: Mapping[str, object]) -> None: ...
 
 
-def host_log() -> Log:
-    """The log of this process, as the host configured it when this is called."""
-    return _structlog_log() if structlog.is_configured() else _stdlib_log
+def host_log(redact: Redact = scrub, *, counters: Counter[str] | None = None) -> Log:
+    """The log of this process, as the host configured it when this is called.
 
-
-def _structlog_log() -> Log:
-    logger = structlog.get_logger("nexus3")
-    methods = {level: getattr(logger, level) for level in _STDLIB_LEVELS}
+    ``redact`` is applied to text that comes from elsewhere (:attr:`LogEvent.quotes`) before any sink sees it.
+    ``counters`` get ``log.raised``: lines on which a processor or sink of the host raised.
+    """
+    counted = Counter[str]() if counters is None else counters
+    to_stdlib = _stdlib_writer(counted)
+    write = _structlog_writer(counted, to_stdlib) if structlog.is_configured() else to_stdlib
 
     def log(event: LogEvent, data: Mapping[str, object]) -> None:
-        try:
-            methods[event.level](event.name, **data)
-        except Exception:  # noqa: BLE001 - a host's processor or sink that raises must not change an outcome
-            _stdlib_log(event, data)
+        if event.quotes:
+            data = {**data, **{key: printable(redact(str(data[key]))) for key in event.quotes if key in data}}
+        write(event, data)
 
     return log
 
 
-def _stdlib_log(event: LogEvent, data: Mapping[str, object]) -> None:
+def _structlog_writer(counters: Counter[str], otherwise: Log) -> Log:
+    logger = structlog.get_logger("nexus3")
+    methods = {level: getattr(logger, level) for level in _STDLIB_LEVELS}
+    said = False
+
+    def write(event: LogEvent, data: Mapping[str, object]) -> None:
+        nonlocal said
+        try:
+            methods[event.level](event.name, **data)
+        except Exception as error:  # noqa: BLE001 - a host's processor or sink that raises must not change an outcome
+            counters["log.raised"] += 1
+            if not said:
+                said = True
+                # The type alone: the message of a foreign exception may quote the line.
+                otherwise(LOG_SINK_FAILED, {"error": type(error).__name__})
+            otherwise(event, data)
+
+    return write
+
+
+def _stdlib_writer(counters: Counter[str]) -> Log:
     logger = logging.getLogger("nexus3")
-    level = _STDLIB_LEVELS[event.level]
-    if logger.isEnabledFor(level):
-        line = " ".join(f"{key}={value!r}" for key, value in data.items())
-        # A host's handler that raises must not change an outcome.
-        with suppress(Exception):
-            logger.log(level, "%s %s", event.name, line, extra={"nexus3": dict(data)})
+
+    def write(event: LogEvent, data: Mapping[str, object]) -> None:
+        try:
+            level = _STDLIB_LEVELS[event.level]
+            if logger.isEnabledFor(level):
+                logger.log(level, "%s %s", event.name, _Line(data), extra={"nexus3": dict(data)})
+        except Exception:  # noqa: BLE001 - a host's handler or filter that raises must not change an outcome
+            counters["log.raised"] += 1
+
+    return write
+
+
+class _Line:
+    """Written out only where a handler formats it: the silent host does not pay for it."""
+
+    def __init__(self, data: Mapping[str, object]) -> None:
+        self._data = data
+
+    def __str__(self) -> str:
+        return " ".join(f"{key}={value!r}" for key, value in self._data.items())

@@ -5,6 +5,7 @@ synchronous (a slot takes mail before its actor is up), so no caller's cancellat
 """
 
 import os
+from collections import Counter
 from dataclasses import replace
 from random import Random
 
@@ -16,6 +17,7 @@ from nexus3.actors.settings import ProviderConfig
 from nexus3.actors.slot import Slot
 from nexus3.config.resolve import resolve
 from nexus3.directory import child_spec
+from nexus3.observe.genai import genai_names
 from nexus3.observe.log import Log, host_log
 from nexus3.supervisor.settings import SupervisorSettings
 from nexus3.supervisor.tree import Tree
@@ -34,7 +36,7 @@ class SharedSupervisor:
         self._slots: dict[str, Slot] = {}
         self._users: dict[str, int] = {}
         self._tree = Tree([], self._rng)
-        self.admission = Admission(self._slots, _no_names, self._tree.spawn, log)
+        self.admission = Admission(self._slots, _no_names, self._tree.spawn, log, Counter())
 
     async def run(self) -> None:
         """Until the run ends. Lets no exception out: a system task that raises would end the run."""
@@ -53,7 +55,7 @@ class SharedSupervisor:
                 self._users[known] += 1
                 return known
         unique = name if name not in self._slots else f"{name}-{len(self._slots) + 1}"
-        slot = Slot(resolve(unique, settings, os.environ), self._log)
+        slot = Slot(resolve(unique, settings, os.environ), self._log, genai_names(os.environ))
         self._slots[unique] = slot
         self._users[unique] = 1
         self._tree.add(child_spec(slot, open_pool, SupervisorSettings(), self._rng, self._log))

@@ -1,13 +1,23 @@
-"""What a child is: a plain async callable, and how it shall be kept running."""
+"""What a child and a supervisor are: a plain async callable, and how it shall be kept running.
 
-from collections.abc import Awaitable
+All times are seconds. The words (permanent, transient, temporary; one_for_one, one_for_all, rest_for_one; significant)
+are those of Erlang's OTP, with its meanings.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import trio
 
 Restart = Literal["permanent", "transient", "temporary"]
-"""Restarted always; after a crash only; never."""
+"""Restarted always; after a crash only; never, even when a sibling's death ended it."""
+
+Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
+"""Who is restarted with a child that died: nobody else; all; those that start after it."""
+
+AutoShutdown = Literal["never", "any_significant", "all_significant"]
+"""When the supervisor ends by itself: never; when a significant child has ended for good; when all of them have."""
 
 ChildState = Literal["starting", "ready", "restarting", "parked", "stopped"]
 
@@ -15,7 +25,8 @@ ChildState = Literal["starting", "ready", "restarting", "parked", "stopped"]
 class OnState(Protocol):
     """Told synchronously how a child fares: the whole seam between supervision and what is supervised.
 
-    ``error`` is the crash that ended the last incarnation, where one did; all of that incarnation's tasks have ended.
+    ``error`` is the crash that ended the last incarnation, where one did, told once. "restarting", "parked" and
+    "stopped" are told only after all tasks of the incarnation have ended. Must not raise.
     """
 
     def __call__(self, state: ChildState, generation: int, error: BaseException | None, /) -> None: ...
@@ -51,6 +62,18 @@ class Intensity:
 
 
 @dataclass(frozen=True)
+class Stages:
+    """How an incarnation is ended: ``drain`` seconds for the spec's ``drain``, then a cancel, then a report.
+
+    There is no kill in trio: a task that has not ended ``cancel`` seconds after its cancellation is reported with its
+    stack, and its supervisor goes on with the others.
+    """
+
+    drain: float = 5.0
+    cancel: float = 2.0
+
+
+@dataclass(frozen=True)
 class ChildSpec:
     """One child. ``run`` is called anew for each incarnation."""
 
@@ -63,3 +86,46 @@ class ChildSpec:
     on_exhausted: Literal["park", "escalate"] = "park"
     park_for: float = 30.0
     start_timeout: float = 10.0
+    significant: bool = False
+    """Its end for good counts for the supervisor's ``auto_shutdown``."""
+    dynamic: bool = False
+    """Forgotten when it has ended for good, also where it is transient (one that nobody wrote down beforehand)."""
+    drain: Callable[[], Awaitable[None]] | None = None
+    """Awaited before the cancel when the child is stopped in good order: let it finish what it has begun."""
+    stages: Stages = field(default_factory=Stages)
+
+
+@dataclass(frozen=True)
+class SupervisorSpec:
+    """The rules that hold for all children of one supervisor."""
+
+    strategy: Strategy = "one_for_one"
+    intensity: Intensity | None = None
+    """Restarts of all children together; more than that escalates. ``None``: only the children's own count."""
+    auto_shutdown: AutoShutdown = "never"
+
+
+@dataclass(frozen=True)
+class DynamicPolicy:
+    """How callables that are added by name alone (``start_soon``, ``start``) are kept running."""
+
+    backoff: Backoff = field(default_factory=Backoff)
+    intensity: Intensity = field(default_factory=Intensity)
+    on_exhausted: Literal["park", "escalate"] = "park"
+    park_for: float = 30.0
+    start_timeout: float = 10.0
+    stages: Stages = field(default_factory=Stages)
+
+
+def check_child(spec: ChildSpec, names: Iterable[str], auto_shutdown: AutoShutdown) -> None:
+    """Refuse what cannot be supervised beside children of these ``names``.
+
+    Raises:
+        ValueError: the name is taken, or the child is significant where that has no meaning.
+    """
+    if spec.name in names:
+        raise ValueError(f"a child named {spec.name!r} exists already: stop it first, or choose another name")
+    if spec.significant and spec.restart == "permanent":
+        raise ValueError(f"child {spec.name!r} is significant and permanent: it never ends for good")
+    if spec.significant and auto_shutdown == "never":
+        raise ValueError(f"child {spec.name!r} is significant, but the supervisor's auto_shutdown is 'never'")

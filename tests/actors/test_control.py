@@ -5,6 +5,7 @@ import trio
 
 from nexus3 import ConfigError, ContentDelta, ProviderConfig, ProviderError, StreamComplete
 from nexus3.loopback import Answer, Loopback, Stall
+from nexus3.testing import crash
 from nexus3.wire.failures import NotFoundError, UnavailableError
 from tests.actors.house import HELLO, ask, events_of, house, until
 
@@ -116,3 +117,84 @@ async def test_settings_that_cannot_be_used_leave_the_old_ones() -> None:
         with pytest.raises(ConfigError):
             await sup.reconfigure("openai", ProviderConfig(type="openai", base_url="http://169.254.169.254"))
         assert (await sup.complete(ask())).message.content == "Hello"
+
+
+async def test_a_restart_lets_running_requests_end_and_keeps_the_queued_ones() -> None:
+    async with house(lambda _: Answer(["a"] * 10, delay=0.01), provider={"max_connections": 1}) as (sup, _):
+        ends: list[StreamComplete] = []
+
+        async def one() -> None:
+            ends.append(await sup.complete(ask()))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one)
+            await until(lambda: sup.snapshot().children["openai"].in_flight == 1)
+            nursery.start_soon(one)
+            await until(lambda: sup.snapshot().children["openai"].queued == 1)
+            await sup.restart("openai")
+            assert (len(ends), sup.snapshot().children["openai"].generation) == (1, 2)
+        assert len(ends) == 2
+        assert sup.snapshot().counters["settled"] == 2
+        assert "requeued" not in sup.snapshot().counters
+
+
+async def test_a_task_of_the_host_s_own_is_supervised_beside_the_providers() -> None:
+    async with house(lambda _: HELLO) as (sup, _):
+        runs: list[str] = []
+        crash_now = trio.Event()
+
+        async def tool_server(greeting: str, *, task_status: trio.TaskStatus[int]) -> None:
+            runs.append(greeting)
+            task_status.started(8000 + len(runs))
+            if len(runs) == 1:
+                await crash_now.wait()
+                raise OSError("the port is gone")
+            await trio.sleep_forever()
+
+        port = await sup.start(tool_server, "hi", name="tools")
+        assert port == 8001
+        assert sup.snapshot().children["tools"].kind == "task"
+        with sup.watch("tools") as deaths:
+            crash_now.set()
+            down = await deaths.receive()
+            assert (down.name, down.generation, repr(down.reason)) == ("tools", 1, "OSError('the port is gone')")
+        await until(lambda: runs == ["hi", "hi"])
+        assert (await sup.complete(ask())).message.content == "Hello"
+        with pytest.raises(ValueError, match="tools"):
+            sup.start_soon(trio.sleep_forever, name="tools")
+
+
+async def test_the_death_of_a_provider_is_told_to_its_watchers() -> None:
+    async with house(lambda _: HELLO) as (sup, _):
+        with sup.watch("openai") as deaths:
+            crash(sup, "openai")
+            down = await deaths.receive()
+            assert (down.name, down.generation, type(down.reason).__name__) == ("openai", 1, "ActorFault")
+        with sup.watch("nobody") as deaths:
+            assert (await deaths.receive()).reason == "gone"
+
+
+async def test_a_task_that_ignores_cancellation_is_reported_with_its_stack(caplog: pytest.LogCaptureFixture) -> None:
+    is_inside, may_end = trio.Event(), trio.Event()
+
+    async def stubborn() -> None:
+        with trio.CancelScope(shield=True):
+            is_inside.set()
+            await may_end.wait()
+        await trio.sleep_forever()
+
+    def reports() -> list[str]:
+        return [record.getMessage() for record in caplog.records if "actor.stuck" in record.getMessage()]
+
+    async with house(lambda _: HELLO) as (sup, _), trio.open_nursery() as nursery:
+        try:
+            sup.start_soon(stubborn, name="stubborn")
+            await is_inside.wait()
+            nursery.start_soon(sup.restart, "stubborn")
+            with trio.move_on_after(15):
+                while not reports():  # noqa: ASYNC110 - what is waited for is a line in a log
+                    await trio.sleep(0.05)
+            assert (await sup.complete(ask())).message.content == "Hello", "the others go on"
+        finally:
+            may_end.set()
+    assert "in stubborn" in reports()[0]

@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -14,7 +15,9 @@ from structlog.testing import capture_logs
 
 from nexus3 import CompletionRequest, Message, ProviderError, Role, Submission, open_supervisor
 from nexus3.loopback import Answer, Cut, open_loopback
-from nexus3.observe.catalog import CATALOG
+from nexus3.observe.catalog import ACTOR_CRASHED, ACTOR_STARTED, CATALOG
+from nexus3.observe.log import host_log
+from nexus3.observe.redact import Redactor
 from nexus3.testing import crash
 
 PROMPT = "a very private prompt"
@@ -47,7 +50,7 @@ async def test_a_host_with_plain_logging_gets_records_with_data(caplog: pytest.L
         await sup.complete(REQUEST)
     settled = [record for record in caplog.records if record.message.startswith("request.settled")]
     assert len(settled) == 1
-    assert vars(settled[0])["nexus3"]["outcome"] == "completed"
+    assert vars(settled[0])["nexus3"]["nexus3.outcome"] == "completed"
 
 
 @pytest.mark.usefixtures("configured")
@@ -69,7 +72,8 @@ async def test_every_line_is_in_the_catalogue_with_its_level_and_keys_and_tells_
     for line in lines:
         event = BY_NAME[line["event"]]
         assert line["log_level"] == event.level
-        assert set(line) - {"event", "log_level"} == set(event.keys), event.name
+        keys = set(line) - {"event", "log_level"}
+        assert set(event.keys) <= keys <= {*event.keys, *event.optional}, event.name
     names = {line["event"] for line in lines}
     assert {"supervisor.started", "actor.started", "actor.crashed", "actor.restarting", "request.accepted"} <= names
     assert {"request.settled", "request.retrying", "actor.stopped", "supervisor.stopped"} <= names
@@ -79,7 +83,7 @@ async def test_every_line_is_in_the_catalogue_with_its_level_and_keys_and_tells_
     accepted = [line["request"] for line in lines if line["event"] == "request.accepted"]
     assert [line["request"] for line in settled] == accepted
     for line in settled:
-        assert 0 <= line["queue_seconds"] <= line["total_seconds"]
+        assert 0 <= line["nexus3.queue_s"] <= line["nexus3.total_s"]
 
 
 @pytest.mark.usefixtures("configured")
@@ -106,13 +110,66 @@ async def test_the_caller_s_context_is_on_the_request_s_lines() -> None:
     assert bound == ["acme", "acme", "acme"], "accepted, retrying, settled"
 
 
-async def test_a_sink_that_raises_changes_no_outcome() -> None:
+@pytest.fixture
+def broken_chain() -> Iterator[None]:
     def broken(_: object, __: str, ___: structlog.typing.EventDict) -> structlog.typing.EventDict:
-        raise OSError("disk full")
+        raise OSError("disk full, while writing a canary")
 
     structlog.configure(processors=[broken])
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.mark.usefixtures("broken_chain")
+async def test_a_sink_that_raises_changes_no_outcome(capfd: pytest.CaptureFixture[str]) -> None:
+    async with open_supervisor("loopback") as sup:
+        assert (await sup.complete(REQUEST)).message.content
+    assert tuple(capfd.readouterr()) == ("", "")
+
+
+@pytest.mark.usefixtures("broken_chain")
+def test_a_sink_that_raises_is_counted_said_once_and_replaced(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "nexus3")
+    counters = Counter[str]()
+    log = host_log(counters=counters)
+    log(ACTOR_STARTED, {"actor": "a", "generation": 1})
+    log(ACTOR_STARTED, {"actor": "a", "generation": 2})
+    assert counters == {"log.raised": 2}
+    assert [record.message for record in caplog.records] == [
+        "log.sink_failed error='OSError'",
+        "actor.started actor='a' generation=1",
+        "actor.started actor='a' generation=2",
+    ]
+
+
+def test_a_stdlib_handler_that_raises_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise OSError("disk full")
+
+    logger, handler = logging.getLogger("nexus3"), Broken()
+    caplog.set_level(logging.INFO, "nexus3")
+    counters = Counter[str]()
+    logger.addHandler(handler)
     try:
-        async with open_supervisor("loopback") as sup:
-            assert (await sup.complete(REQUEST)).message.content
+        host_log(counters=counters)(ACTOR_STARTED, {"actor": "a", "generation": 1})
     finally:
-        structlog.reset_defaults()
+        logger.removeHandler(handler)
+    assert counters == {"log.raised": 1}
+
+
+@pytest.mark.usefixtures("configured")
+def test_what_a_line_quotes_is_redacted_before_any_sink_sees_it() -> None:
+    error = "LocalProtocolError: Illegal header value b'Bearer abcdefgh' at \x1b[2J known-to-the-host"
+    with capture_logs() as lines:
+        log = host_log(Redactor(["known-to-the-host"]))
+        log(ACTOR_CRASHED, {"actor": "a", "generation": 1, "error": error})
+    assert lines == [
+        {
+            "event": "actor.crashed",
+            "log_level": "error",
+            "actor": "a",
+            "generation": 1,
+            "error": "LocalProtocolError: Illegal header value b'Bearer [redacted]' at \\x1b[2J [redacted]",
+        }
+    ]

@@ -1,0 +1,139 @@
+"""Secrets taken out of text and of log lines: by exact value where it is known, by shape where it is not.
+
+Shapes are those of :func:`nexus3.wire.provider_text.scrub`. They find the keys of known providers only, so whoever
+knows a secret should also give its value.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from urllib.parse import quote
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+from nexus3.wire.provider_text import REDACTED, scrub
+
+Redact = Callable[[str], str]
+"""Text in, the same text without secrets out."""
+
+MIN_SECRET_CHARS = 8
+"""A shorter value is not looked for: it would blot out half of every line, and is no secret."""
+
+_DEPTH = 4
+"""Levels of nested values that are walked; what lies deeper is redacted as its ``repr``."""
+
+_SECRET_NAMES = frozenset(
+    {
+        "authorization",
+        "proxy-authorization",
+        "api-key",
+        "x-api-key",
+        "x-goog-api-key",
+        "cookie",
+        "set-cookie",
+        "password",
+        "client-secret",
+        "access-token",
+        "refresh-token",
+    }
+)
+"""Headers and keys whose value is never shown, whatever it looks like; lower case, with hyphens."""
+
+
+class Redactor:
+    """Takes the secrets it knows out of text, in every spelling they travel in, and all known shapes.
+
+    Spellings: as it is, base64 (both alphabets), percent-encoded, escaped for JSON.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._spellings: set[str] = set()
+        self._exact: re.Pattern[str] | None = None
+        self.learn(secrets)
+
+    def __call__(self, text: str) -> str:
+        return scrub(text if self._exact is None else self._exact.sub(REDACTED, text))
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Know these, too, from now on. None is ever forgotten: what was a key may still be quoted."""
+        known = len(self._spellings)
+        for secret in secrets:
+            if len(secret) >= MIN_SECRET_CHARS:
+                self._spellings |= _spellings(secret)
+        if len(self._spellings) > known:
+            # Longest first, so that a secret which begins with another one leaves no tail.
+            texts = sorted(self._spellings, key=len, reverse=True)
+            self._exact = re.compile("|".join(re.escape(text) for text in texts))
+
+
+def _spellings(secret: str) -> set[str]:
+    raw = secret.encode("utf-8", "surrogatepass")
+    return {
+        secret,
+        base64.b64encode(raw).decode("ascii").rstrip("="),
+        base64.urlsafe_b64encode(raw).decode("ascii").rstrip("="),
+        quote(raw, safe=""),
+        json.dumps(secret)[1:-1],
+    }
+
+
+def printable(text: str) -> str:
+    """``text`` with everything escaped that could steer a terminal or hide from a reader. Line breaks and tabs stay."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode("ascii") for char in text
+    )
+
+
+def redacting(redact: Redact) -> Callable[[WrappedLogger, str, EventDict], EventDict]:
+    """A structlog processor that applies ``redact`` to every value of every line, nested ones included.
+
+    Put it last before the renderer. An exception on the line becomes text here, without the values of locals, which
+    may hold a key: structlog's own console traceback would show them.
+    """
+
+    def processor(logger: WrappedLogger, method: str, line: EventDict) -> EventDict:
+        line = structlog.processors.format_exc_info(logger, method, line)
+        # A leading underscore marks what structlog's stdlib bridge hands to itself.
+        return {name: value if name[:1] == "_" else _clean(name, value, redact, _DEPTH) for name, value in line.items()}
+
+    return processor
+
+
+redact_secrets = redacting(scrub)
+"""The processor for known shapes."""
+
+
+def _clean(name: object, value: object, redact: Redact, depth: int) -> object:
+    if isinstance(name, str | bytes) and _is_secret_name(name):
+        return REDACTED
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return redact(value)
+    if depth:
+        if isinstance(value, Mapping):
+            return {
+                redact(key) if isinstance(key, str) else key: _clean(key, item, redact, depth - 1)
+                for key, item in value.items()
+            }
+        if isinstance(value, list | tuple):
+            return _clean_items(value, redact, depth - 1)
+    return redact(repr(value))
+
+
+def _clean_items(items: Sequence[object], redact: Redact, depth: int) -> list[object]:
+    name = items[0] if len(items) == 2 else None
+    if isinstance(name, str | bytes) and _is_secret_name(name):  # a header as a pair
+        return [name, REDACTED]
+    return [_clean(None, item, redact, depth) for item in items]
+
+
+@lru_cache(maxsize=1024)
+def _is_secret_name(name: str | bytes) -> bool:
+    text = name.decode("latin-1") if isinstance(name, bytes) else name
+    return text.lower().replace("_", "-") in _SECRET_NAMES

@@ -1,0 +1,173 @@
+"""The wide line: everything about a finished request that an operator filters, counts or charts by, on one line.
+
+Names are OpenTelemetry's where it has one (:mod:`nexus3.observe.genai`), ``nexus3.*`` for the rest. ``request`` and
+``actor`` stand there once more under the short names that the other lines use, so that one filter finds them all.
+What is not known is left out: these conventions have no null.
+"""
+
+from functools import lru_cache
+from typing import assert_never
+from urllib.parse import urlsplit
+
+from nexus3.observe.genai import ERROR_TYPE, HTTP_STATUS, SERVER_ADDRESS, SERVER_PORT, GenAI
+from nexus3.wire.catalog import ProviderType
+from nexus3.wire.events import StreamComplete, StreamFailed, Terminal
+from nexus3.wire.messages import Usage
+from nexus3.wire.provider_text import readable
+from nexus3.wire.requests import CompletionRequest
+
+_MAX_ID_CHARS = 200
+"""Of what a provider calls a response, a model or an exchange: it is a stranger's text."""
+
+ALWAYS = (
+    "request",
+    "actor",
+    "nexus3.request.id",
+    "nexus3.actor",
+    "nexus3.generation",
+    "nexus3.outcome",
+    "nexus3.attempts",
+    "nexus3.emitted",
+    "nexus3.queue_s",
+    "nexus3.total_s",
+)
+"""Keys of every wide line, beside GenAI names."""
+
+SOMETIMES = (
+    "nexus3.caller",
+    "nexus3.crashes",
+    "nexus3.first_event_s",
+    "nexus3.reason",
+    "nexus3.phase",
+    "nexus3.cost.usd",
+    "nexus3.provider_request_id",
+)
+
+
+def settled_keys(names: GenAI) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The wide line's keys in one generation of the conventions: those always there, and those left out if unknown."""
+    always = (names.operation, names.provider, names.request_stream)
+    sometimes = (
+        names.request_model,
+        names.request_max_tokens,
+        names.request_temperature,
+        names.request_top_p,
+        names.request_seed,
+        names.response_id,
+        names.response_model,
+        names.finish_reasons,
+        names.time_to_first_chunk,
+        names.input_tokens,
+        names.output_tokens,
+        names.cache_read_tokens,
+        names.cache_write_tokens,
+        names.reasoning_tokens,
+        ERROR_TYPE,
+        HTTP_STATUS,
+        SERVER_ADDRESS,
+        SERVER_PORT,
+    )
+    return (*ALWAYS, *always), (*SOMETIMES, *sometimes)
+
+
+def settled_attributes(
+    terminal: Terminal,
+    *,
+    names: GenAI,
+    id: str,  # noqa: A002 - the ticket's own word for it
+    caller: str | None,
+    actor: str,
+    generation: int,
+    provider: ProviderType,
+    base_url: str,
+    model: str,
+    request: CompletionRequest,
+    stream: bool,
+    attempts: int,
+    crashes: int,
+    emitted: bool,
+    queue_s: float,
+    first_event_s: float | None,
+    total_s: float,
+) -> dict[str, object]:
+    """The wide line of one request. Times are seconds since acceptance; ``model`` is the id sent on the wire.
+
+    ``request`` is read for its numbers only: no text of it, no stop sequence, no user or metadata is on the line.
+    Raises nothing: this runs where a request ends.
+    """
+    address, port = _server(base_url)
+    line: dict[str, object] = {
+        "request": id,
+        "actor": actor,
+        "nexus3.request.id": id,
+        "nexus3.caller": caller,
+        "nexus3.actor": actor,
+        "nexus3.generation": generation,
+        "nexus3.outcome": "completed",
+        "nexus3.attempts": attempts,
+        "nexus3.crashes": crashes or None,
+        "nexus3.emitted": emitted,
+        "nexus3.queue_s": queue_s,
+        "nexus3.first_event_s": first_event_s,
+        "nexus3.total_s": total_s,
+        names.operation: "chat",
+        names.provider: provider.genai_name,
+        names.request_model: _shown(model),
+        names.request_stream: stream,
+        names.request_max_tokens: request.max_tokens,
+        names.request_temperature: request.temperature,
+        names.request_top_p: request.top_p,
+        names.request_seed: request.seed,
+        names.time_to_first_chunk: first_event_s if stream else None,
+        SERVER_ADDRESS: address,
+        SERVER_PORT: port,
+    }
+    match terminal:
+        case StreamComplete():
+            request_id, usage = terminal.request_id, terminal.usage
+            line |= {
+                names.response_id: _shown(terminal.response_id),
+                names.response_model: _shown(terminal.model),
+                names.finish_reasons: [terminal.stop_reason],
+            }
+        case StreamFailed():
+            failure = terminal.error.failure
+            request_id, usage = failure.request_id, failure.usage
+            line |= {
+                "nexus3.outcome": failure.kind,
+                ERROR_TYPE: failure.kind,
+                "nexus3.reason": failure.reason,
+                "nexus3.phase": failure.phase,
+                HTTP_STATUS: failure.status,
+            }
+        case _:
+            assert_never(terminal)
+    line["nexus3.provider_request_id"] = _shown(request_id)
+    if usage is not None:
+        line |= _tokens(usage, names)
+    return {key: value for key, value in line.items() if value is not None}
+
+
+def _tokens(usage: Usage, names: GenAI) -> dict[str, object]:
+    return {
+        names.input_tokens: usage.input_tokens,
+        names.output_tokens: usage.output_tokens,
+        names.cache_read_tokens: usage.cache_read_tokens,
+        names.cache_write_tokens: usage.cache_write_tokens,
+        names.reasoning_tokens: usage.reasoning_tokens,
+        "nexus3.cost.usd": usage.cost,
+    }
+
+
+def _shown(text: str | None) -> str | None:
+    return readable(text, max_chars=_MAX_ID_CHARS) if text else None
+
+
+@lru_cache(maxsize=256)
+def _server(url: str) -> tuple[str | None, int | None]:
+    """Host and port, never the path or a user's name; the port that the scheme implies is said too."""
+    try:
+        parts = urlsplit(url)
+        return parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return None, None
