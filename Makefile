@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check soak engine bench clean
+.PHONY: help demo test check soak mutants engine bench clean
 
 help:
 	@sed -n '3,6s/^#   //p' Makefile
@@ -44,6 +44,9 @@ check: $(VENV)/.dev
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m pytest -m soak -s
+
+mutants: $(VENV)/.dev
+	$(BIN)/python scripts/mutants.py
 
 engine: $(VENV)/.dev
 	$(BIN)/python scripts/engine.py

@@ -342,10 +342,11 @@ class Slot:
                 self.counters["backstop"] += 1
                 self._log(catalog.BACKSTOP, {"request": ticket.id, "actor": self.name})
             case "shed":
-                self._log(catalog.MAILBOX_SHED, {"request": ticket.id, "actor": self.name})
+                ticket.context.run(self._log, catalog.MAILBOX_SHED, {"request": ticket.id, "actor": self.name})
             case "deadline_queued":
                 seconds = ticket.deadline - ticket.accepted_at
-                self._log(catalog.MAILBOX_EXPIRED, {"request": ticket.id, "actor": self.name, "seconds": seconds})
+                which = {"request": ticket.id, "actor": self.name, "seconds": seconds}
+                ticket.context.run(self._log, catalog.MAILBOX_EXPIRED, which)
             case _:
                 pass
 

@@ -2,12 +2,13 @@
 
 **The grammar of a stream.** Whatever happens, a caller that reads sees::
 
-    stream   := Notice* (attempt RetryScheduled | attempt? FallbackSelected)* attempt? answer? terminal
+    stream   := Notice* (attempt RetryScheduled? | attempt? FallbackSelected)* attempt? answer? terminal
     attempt  := AttemptStarted Notice*
     answer   := ResponseStarted ( content | UsageUpdated | Notice )*
     content  := ContentDelta | ReasoningDelta | ToolCallStarted | ToolCallDelta | ToolCallCompleted
     terminal := StreamComplete | StreamFailed
 
+* An attempt that is followed by the next one without ``RetryScheduled`` died with its actor; the request was put back.
 * Exactly one terminal, always last, whatever the provider, the network, an actor or the supervisor does.
 * ``ResponseStarted`` comes at most once. It is held back until the first content (or the end of an empty answer), so
   that an attempt that dies before saying anything can be repeated without a trace but its notices.
