@@ -300,7 +300,7 @@ class Slot:
         """The one end of every ticket: out of the ledger and the mailbox, counted; told last, when all of it holds."""
         self.tickets.pop(ticket.id, None)
         self.mailbox.remove(ticket)
-        ticket.finished_at = now = trio.current_time()
+        now = trio.current_time()
         terminal = ticket.terminal
         assert terminal is not None
         outcome = "completed" if isinstance(terminal, StreamComplete) else terminal.error.kind

@@ -41,7 +41,6 @@ class Ticket:
         "deadline",
         "decoder",
         "emitted",
-        "finished_at",
         "first_event_at",
         "id",
         "model",
@@ -75,7 +74,6 @@ class Ticket:
         self.accepted_at = 0.0
         self.started_at: float | None = None
         self.first_event_at: float | None = None
-        self.finished_at: float | None = None
         self.deadline = float("inf")
         self.patience = float("inf")
         """The caller's own deadline, as a hint: no wait is begun that cannot end before it."""

@@ -55,7 +55,7 @@ class SharedSupervisor:
                 self._users[known] += 1
                 return known
         unique = name if name not in self._slots else f"{name}-{len(self._slots) + 1}"
-        slot = Slot(resolve(unique, settings, os.environ), self._log, genai_names(os.environ))
+        slot = Slot(replace(provider, name=unique), self._log, genai_names(os.environ))
         self._slots[unique] = slot
         self._users[unique] = 1
         self._tree.add(child_spec(slot, open_pool, SupervisorSettings(), self._rng, self._log))
