@@ -14,7 +14,7 @@ requests still end in exactly one terminal event once it goes on. Who cannot vou
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import structlog
@@ -23,15 +23,23 @@ from nexus3.observe.catalog import LOG_SINK_FAILED, LogEvent
 from nexus3.observe.redact import Redact, printable
 from nexus3.wire.provider_text import scrub
 
-logging.getLogger("nexus3").addHandler(logging.NullHandler())
+_LOGGER = logging.getLogger("nexus3")
+_LOGGER.addHandler(logging.NullHandler())
 
 _STDLIB_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+Line = Mapping[str, object]
+"""What a line says, by its catalogued keys."""
+
+LineOrMaker = Line | Callable[[], Line]
+"""A line, or what makes it, called at once or not at all: only where somebody listens."""
 
 
 class Log(Protocol):
     """Takes one line. Never raises, never reads the clock; waits only where the host's sink does."""
 
-    def __call__(self, event: LogEvent, data: Mapping[str, object]) -> None: ...
+    def __call__(self, event: LogEvent, line: LineOrMaker) -> None: ...
 
 
 def host_log(redact: Redact = scrub, *, counters: Counter[str] | None = None) -> Log:
@@ -42,9 +50,14 @@ def host_log(redact: Redact = scrub, *, counters: Counter[str] | None = None) ->
     """
     counted = Counter[str]() if counters is None else counters
     to_stdlib = _stdlib_writer(counted)
-    write = _structlog_writer(counted, to_stdlib) if structlog.is_configured() else to_stdlib
+    has_structlog = structlog.is_configured()
+    write = _structlog_writer(counted, to_stdlib) if has_structlog else to_stdlib
 
-    def log(event: LogEvent, data: Mapping[str, object]) -> None:
+    def log(event: LogEvent, line: LineOrMaker) -> None:
+        # What structlog filters by is the host's own business.
+        if not has_structlog and not _LOGGER.isEnabledFor(_STDLIB_LEVELS[event.level]):
+            return
+        data = line() if callable(line) else line
         if event.quotes:
             data = {**data, **{key: printable(redact(str(data[key]))) for key in event.quotes if key in data}}
         write(event, data)
@@ -52,12 +65,15 @@ def host_log(redact: Redact = scrub, *, counters: Counter[str] | None = None) ->
     return log
 
 
-def _structlog_writer(counters: Counter[str], otherwise: Log) -> Log:
+_Write = Callable[[LogEvent, Line], None]
+
+
+def _structlog_writer(counters: Counter[str], otherwise: _Write) -> _Write:
     logger = structlog.get_logger("nexus3")
     methods = {level: getattr(logger, level) for level in _STDLIB_LEVELS}
     said = False
 
-    def write(event: LogEvent, data: Mapping[str, object]) -> None:
+    def write(event: LogEvent, data: Line) -> None:
         nonlocal said
         try:
             methods[event.level](event.name, **data)
@@ -72,21 +88,19 @@ def _structlog_writer(counters: Counter[str], otherwise: Log) -> Log:
     return write
 
 
-def _stdlib_writer(counters: Counter[str]) -> Log:
-    logger = logging.getLogger("nexus3")
-
-    def write(event: LogEvent, data: Mapping[str, object]) -> None:
+def _stdlib_writer(counters: Counter[str]) -> _Write:
+    def write(event: LogEvent, data: Line) -> None:
         try:
             level = _STDLIB_LEVELS[event.level]
-            if logger.isEnabledFor(level):
-                logger.log(level, "%s %s", event.name, _Line(data), extra={"nexus3": dict(data)})
+            if _LOGGER.isEnabledFor(level):
+                _LOGGER.log(level, "%s %s", event.name, _Text(data), extra={"nexus3": dict(data)})
         except Exception:  # noqa: BLE001 - a host's handler or filter that raises must not change an outcome
             counters["log.raised"] += 1
 
     return write
 
 
-class _Line:
+class _Text:
     """Written out only where a handler formats it: the silent host does not pay for it."""
 
     def __init__(self, data: Mapping[str, object]) -> None:

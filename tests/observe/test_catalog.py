@@ -82,7 +82,9 @@ def keys_of(data: ast.expr, function: ast.AST, where: str) -> frozenset[str] | N
             for node in ast.walk(function):
                 if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
                     return keys_of(node.value, function, where)
-        case ast.Call(func=ast.Name(id="settled_attributes")):
+        case ast.Lambda(body=body):
+            return keys_of(body, function, where)
+        case ast.Call(func=ast.Attribute(attr="_wide_line")):
             return None
     raise AssertionError(f"{where}: write the data of a log line as a dict where it is said, so that it can be checked")
 
