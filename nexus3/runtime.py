@@ -17,7 +17,7 @@ import trio
 from nexus3.actors.admission import CLOSED, Admission
 from nexus3.actors.client import AsyncProvider, BoundProvider, Submission
 from nexus3.actors.pool import open_pool
-from nexus3.actors.reply import ReplyStream, open_reply, read_to_end
+from nexus3.actors.reply import ReplyStream, open_reply
 from nexus3.actors.settings import ProviderConfig
 from nexus3.actors.slot import Slot
 from nexus3.actors.snapshot import Snapshot, take_snapshot
@@ -70,7 +70,7 @@ class Supervisor:
         Raises:
             ProviderError: the request failed.
         """
-        return await read_to_end(self.stream(request))
+        return await self.stream(request).complete()
 
     @asynccontextmanager
     async def submissions(self, *, caller: str | None = None) -> AsyncIterator[trio.MemorySendChannel[Submission]]:

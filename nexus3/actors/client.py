@@ -5,7 +5,7 @@ from typing import Protocol
 
 import trio
 
-from nexus3.actors.reply import ReplyStream, open_reply, read_to_end
+from nexus3.actors.reply import ReplyStream, open_reply
 from nexus3.actors.ticket import Ticket
 from nexus3.wire.events import StreamEvent
 from nexus3.wire.messages import Message
@@ -79,7 +79,7 @@ class BoundProvider:
         self, messages: Sequence[Message], tools: Sequence[Tool | Mapping[str, object]] | None = None
     ) -> Message:
         """See :class:`AsyncProvider`."""
-        return (await read_to_end(self.stream(messages, tools))).message
+        return (await self.stream(messages, tools).complete()).message
 
     def stream(
         self, messages: Sequence[Message], tools: Sequence[Tool | Mapping[str, object]] | None = None

@@ -12,6 +12,7 @@ from typing import Self
 
 import trio
 
+from nexus3.actors.pipe import Batch, Pipe
 from nexus3.actors.ticket import REPLY_BATCHES, Ticket
 from nexus3.wire.events import StreamComplete, StreamEvent, StreamFailed
 from nexus3.wire.failures import error_of, fail
@@ -32,18 +33,22 @@ class ReplyStream(trio.abc.ReceiveChannel[StreamEvent]):
     def __init__(
         self,
         ticket: Ticket,
-        inlet: trio.MemoryReceiveChannel[list[StreamEvent]],
+        pipe: Pipe,
         *,
         raises: bool,
         begin: Callable[[Ticket], None] | None = None,
     ) -> None:
         self._ticket = ticket
-        self._inlet = inlet
+        self._pipe = pipe
         self._raises = raises
         self._begin = begin
-        self._batch: list[StreamEvent] = []
+        self._batch: Batch = []
         self._next = 0
-        self._handed_out = 0
+        """Of the batch, the event that is next ..."""
+        self._free = 0
+        """... and the first one that is not handed out before the scheduler had its turn."""
+        self._turn = YIELD_EVERY
+        """Events that may follow the free ones in this turn."""
         self._over = False
         """The terminal was handed out."""
         self._closed = False
@@ -69,12 +74,26 @@ class ReplyStream(trio.abc.ReceiveChannel[StreamEvent]):
         """Leave: ends the request if it still runs. Synchronous, idempotent."""
         self._closed = True
         self._batch = []
-        self._inlet.close()
-        self._ticket.fail(fail("cancelled", "caller_left", "The caller closed the stream.", retryable=False))
+        self._next = self._free = 0
+        self._pipe.leave()
+        if self._ticket.terminal is None:
+            self._ticket.fail(_CALLER_LEFT)
 
     async def aclose(self) -> None:
         """As :meth:`close`; there is nothing to wait for."""
         self.close()
+
+    @trio.lowlevel.enable_ki_protection
+    async def __anext__(self) -> StreamEvent:
+        # What receive() does, without its coroutine: this is once per event.
+        at = self._next
+        if at < self._free:
+            self._next = at + 1
+            return self._batch[at]
+        try:
+            return await self._receive()
+        except trio.EndOfChannel:
+            raise StopAsyncIteration from None
 
     @trio.lowlevel.enable_ki_protection
     async def receive(self) -> StreamEvent:
@@ -84,38 +103,53 @@ class ReplyStream(trio.abc.ReceiveChannel[StreamEvent]):
             trio.EndOfChannel: after the terminal.
             ProviderError: instead of a ``StreamFailed``, on streams of ``sup.stream``.
             trio.ClosedResourceError: the stream was closed on this side.
+            trio.BusyResourceError: another task is waiting for this stream's next event.
         """
-        if self._begin is not None:
-            self._start()
-        if self._next < len(self._batch):
-            if self._handed_out % YIELD_EVERY == 0:
+        return await self._receive()
+
+    @trio.lowlevel.enable_ki_protection
+    async def _receive(self) -> StreamEvent:
+        if self._next == self._free:
+            if self._free < len(self._batch):
                 await trio.lowlevel.checkpoint()
-        else:
-            if self._closed:
-                raise trio.ClosedResourceError
-            if self._over:
-                raise trio.EndOfChannel
-            try:
-                self._batch = self._inlet.receive_nowait()
-            except trio.WouldBlock:
-                try:
-                    self._batch = await self._inlet.receive()
-                except trio.EndOfChannel:
-                    return self._terminal()
-            except trio.EndOfChannel:
+                self._turn = YIELD_EVERY
+            elif not await self._next_batch():
                 return self._terminal()
-            self._next = 0
+            self._free = min(len(self._batch), self._next + self._turn)
+            self._turn -= self._free - self._next
         event = self._batch[self._next]
         self._next += 1
-        self._handed_out += 1
         return event
+
+    async def _next_batch(self) -> bool:
+        """Take what came with the next network read; false at the end."""
+        self._start()
+        if self._closed:
+            raise trio.ClosedResourceError
+        if self._over:
+            raise trio.EndOfChannel
+        if not self._turn:
+            await trio.lowlevel.checkpoint()
+            self._turn = YIELD_EVERY
+        try:
+            self._batch = self._pipe.take_nowait()
+        except trio.WouldBlock:
+            try:
+                self._batch = await self._pipe.take()
+            except trio.EndOfChannel:
+                return False
+            self._turn = YIELD_EVERY
+        except trio.EndOfChannel:
+            return False
+        self._next = 0
+        return True
 
     def rest(self) -> list[StreamEvent]:
         """What can be had without waiting: buffered events, and the terminal where the request is settled."""
         events = self._batch[self._next :]
         while True:
             try:
-                events += self._inlet.receive_nowait()
+                events += self._pipe.take_nowait()
             except trio.WouldBlock:
                 break
             except trio.EndOfChannel:
@@ -123,10 +157,30 @@ class ReplyStream(trio.abc.ReceiveChannel[StreamEvent]):
                 break
         return events
 
+    @trio.lowlevel.enable_ki_protection
+    async def complete(self) -> StreamComplete:
+        """Wait for the end, unread: the terminal of success. Closes the stream, whatever happens.
+
+        Raises:
+            ProviderError: the request failed.
+        """
+        try:
+            self._start()
+            self._pipe.pass_over()
+            with suppress(trio.EndOfChannel):
+                await self._pipe.take()
+            terminal = self._ticket.terminal
+            assert terminal is not None, "the pipe is closed by settle() only"
+            if isinstance(terminal, StreamFailed):
+                raise error_of(terminal.error.failure)
+            return terminal
+        finally:
+            self.close()
+
     def _terminal(self) -> StreamEvent:
         self._over = True
         terminal = self._ticket.terminal
-        assert terminal is not None, "the event channel is closed by settle() only"
+        assert terminal is not None, "the pipe is closed by settle() only"
         if self._raises and isinstance(terminal, StreamFailed):
             raise error_of(terminal.error.failure)
         return terminal
@@ -136,7 +190,7 @@ class ReplyStream(trio.abc.ReceiveChannel[StreamEvent]):
         if ticket is None or ticket.terminal is not None or ticket.token is None:
             return
         with suppress(trio.RunFinishedError):  # the run is over, and with it the request
-            ticket.token.run_sync_soon(_abandon, ticket, self._inlet)
+            ticket.token.run_sync_soon(_abandon, ticket, self._pipe)
         # Last: where warnings are errors, this raises.
         warnings.warn(
             f"a stream of {ticket.provider}/{ticket.model} was dropped before its end; use `async with`",
@@ -146,28 +200,18 @@ class ReplyStream(trio.abc.ReceiveChannel[StreamEvent]):
         )
 
 
-def _abandon(ticket: Ticket, inlet: trio.MemoryReceiveChannel[list[StreamEvent]]) -> None:
-    inlet.close()
+def _abandon(ticket: Ticket, pipe: Pipe) -> None:
+    pipe.leave()
     ticket.fail(fail("cancelled", "stream_dropped", "The stream was dropped before its end.", retryable=False))
+
+
+_CALLER_LEFT = fail("cancelled", "caller_left", "The caller closed the stream.", retryable=False)
 
 
 def open_reply(
     request: CompletionRequest, *, raises: bool, begin: Callable[[Ticket], None] | None = None
 ) -> tuple[Ticket, ReplyStream]:
     """A new ticket and its reader's end."""
-    outlet, inlet = trio.open_memory_channel[list[StreamEvent]](REPLY_BATCHES)
-    ticket = Ticket(request, outlet)
-    return ticket, ReplyStream(ticket, inlet, raises=raises, begin=begin)
-
-
-async def read_to_end(stream: ReplyStream) -> StreamComplete:
-    """The terminal of success; everything before it is passed over. Closes the stream.
-
-    Raises:
-        ProviderError: the request failed.
-    """
-    async with stream:
-        while True:
-            event = await stream.receive()
-            if isinstance(event, StreamComplete):
-                return event
+    pipe = Pipe(REPLY_BATCHES)
+    ticket = Ticket(request, pipe)
+    return ticket, ReplyStream(ticket, pipe, raises=raises, begin=begin)

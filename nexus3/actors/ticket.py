@@ -12,9 +12,10 @@ from typing import Literal
 import msgspec
 import trio
 
+from nexus3.actors.pipe import Batch, Pipe
 from nexus3.actors.route import Route
 from nexus3.wire.codecs import Decoder
-from nexus3.wire.events import Notice, StreamEvent, StreamFailed, Terminal
+from nexus3.wire.events import Notice, StreamFailed, Terminal
 from nexus3.wire.failures import Failure, error_of
 from nexus3.wire.requests import CompletionRequest
 
@@ -32,7 +33,7 @@ class Ticket:
     """
 
     __slots__ = (
-        "_outlet",
+        "_pipe",
         "accepted_at",
         "attempts",
         "caller",
@@ -58,7 +59,7 @@ class Ticket:
         "token",
     )
 
-    def __init__(self, request: CompletionRequest, outlet: trio.MemorySendChannel[list[StreamEvent]]) -> None:
+    def __init__(self, request: CompletionRequest, pipe: Pipe) -> None:
         self.request = request
         self.caller = request.caller
         self.context = contextvars.copy_context()
@@ -91,7 +92,7 @@ class Ticket:
         self.terminal: Terminal | None = None
         self.on_settled: Callable[[Ticket], None] | None = None
         """The slot's, to clear its ledger; called once."""
-        self._outlet = outlet
+        self._pipe = pipe
 
     @trio.lowlevel.enable_ki_protection
     def settle(self, terminal: Terminal) -> bool:
@@ -104,7 +105,7 @@ class Ticket:
             return False
         self.terminal = terminal
         self.state = "settled"
-        self._outlet.close()
+        self._pipe.close()
         if self.scope is not None:
             self.scope.cancel(reason="the request is settled")
         if self.on_settled is not None:
@@ -117,15 +118,11 @@ class Ticket:
             return False
         return self.settle(failed(self, failure))
 
-    def offer(self, events: list[StreamEvent]) -> bool:
+    def offer(self, events: Batch) -> bool:
         """Hand events to the reader if there is room: the fast way, without a checkpoint. The list changes owner."""
-        try:
-            self._outlet.send_nowait(events)
-        except (trio.WouldBlock, trio.ClosedResourceError, trio.BrokenResourceError):
-            return False
-        return True
+        return self._pipe.offer(events)
 
-    async def deliver(self, events: list[StreamEvent], stall_timeout: float) -> None:
+    async def deliver(self, events: Batch, stall_timeout: float) -> None:
         """Hand events to the reader; waits while its buffer is full, which leaves the provider's socket unread.
 
         Hands over all of them or none. Where the ticket is settled, or its reader has left, this only waits for the
@@ -134,12 +131,12 @@ class Ticket:
         Raises:
             SlowConsumer: the reader took nothing for ``stall_timeout`` seconds.
         """
-        if self.offer(events):
+        if self._pipe.offer(events):
             return
         with trio.move_on_after(stall_timeout):
             try:
-                await self._outlet.send(events)
-            except (trio.ClosedResourceError, trio.BrokenResourceError):
+                await self._pipe.put(events)
+            except trio.BrokenResourceError:
                 await trio.sleep_forever()
             return
         raise SlowConsumer

@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.testing
 
-from nexus3.actors.reply import YIELD_EVERY, ReplyStream, open_reply, read_to_end
+from nexus3.actors.reply import YIELD_EVERY, ReplyStream, open_reply
 from nexus3.actors.ticket import REPLY_BATCHES, SlowConsumer, Ticket
 from nexus3.wire.events import ContentDelta, StreamComplete, StreamEvent, StreamFailed
 from nexus3.wire.failures import CancelledError, ProviderError, ServerError, fail
@@ -78,7 +78,7 @@ async def test_streams_for_people_raise_and_streams_for_programs_tell() -> None:
     ticket, stream = opened(raises=True)
     ticket.fail(BROKEN)
     with pytest.raises(ServerError) as caught:
-        await read_to_end(stream)
+        await stream.complete()
     assert caught.value.failure == BROKEN
     assert caught.value.__traceback__ is not None
     ticket, stream = opened(raises=False)

@@ -443,7 +443,7 @@ def steps_of(attempt: Attempt, parts: list[str], exchange: Exchange) -> list[Ste
 
 
 def ends_of(stream: ReplyStream) -> list[Any]:
-    return [stream._inlet]
+    return [stream._pipe]
 
 
 def take(event: StreamEvent, seen: Seen) -> None:
