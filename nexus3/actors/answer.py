@@ -33,7 +33,9 @@ class Answer:
         self._status: int | None = None
         self._decoder: Decoder | None = None
 
-    async def read(self, response: Response, watch: Watch, *, stream: bool, wall_now: float) -> Failure | None:
+    async def read(
+        self, response: Response, watch: Watch, *, stream: bool, wall_clock: Callable[[], float]
+    ) -> Failure | None:
         """Read until the answer is complete (``None``) or has failed.
 
         Raises:
@@ -42,13 +44,15 @@ class Answer:
         """
         self._status = response.status
         self._request_id = request_id_of(response.headers)
-        failure = await self._read(response, watch, stream=stream, wall_now=wall_now)
+        failure = await self._read(response, watch, stream=stream, wall_clock=wall_clock)
         return failure and self._described(failure)
 
-    async def _read(self, response: Response, watch: Watch, *, stream: bool, wall_now: float) -> Failure | None:
+    async def _read(
+        self, response: Response, watch: Watch, *, stream: bool, wall_clock: Callable[[], float]
+    ) -> Failure | None:
         if not 200 <= response.status < 300:
             body, truncated = await self._error_body(response)
-            return response_failure(response.status, response.headers, body, wall_now=wall_now, truncated=truncated)
+            return response_failure(response.status, response.headers, body, wall_now=wall_clock(), truncated=truncated)
         first = await response.receive_some()
         match _kind_of_body(response.headers.get("content-type", ""), first, asked_for_stream=stream):
             case "events":
@@ -140,6 +144,8 @@ class Answer:
 
     async def drain(self, response: Response, watch: Watch) -> None:
         """Read a short rest after the end marker, so that the connection can be used again."""
+        if response.is_at_end:
+            return
         watch.drain()
         left = self._limits.max_drain_bytes
         with suppress(TransportFault):  # nobody waits for these bytes

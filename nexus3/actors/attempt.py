@@ -2,15 +2,18 @@
 
 from collections.abc import Callable
 
+import trio
+
 from nexus3.actors.answer import Answer, OnReply
 from nexus3.actors.credentials import Credentials
+from nexus3.actors.pipe import Batch
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.ticket import Ticket
 from nexus3.actors.transport import Transport, TransportFault
 from nexus3.actors.watch import Watch
 from nexus3.wire.catalog import Target
 from nexus3.wire.codecs.dialects import CODECS
-from nexus3.wire.events import AttemptStarted, StreamEvent
+from nexus3.wire.events import AttemptStarted
 from nexus3.wire.failures import Failure, ProviderError, fail
 
 
@@ -38,21 +41,26 @@ async def attempt(
     codec = CODECS[target.type.dialect]
     try:
         encoded = codec.encode(ticket.request, target, stream=stream)
-        secret_headers = await credentials.headers()
     except ProviderError as error:
         return error.failure
     if len(encoded.body) > limits.max_request_bytes:
         problem = f"The request has {len(encoded.body)} bytes; max_request_bytes allows {limits.max_request_bytes}."
         return fail("limit", "max_request_bytes", problem, phase="request")
     ticket.decoder = None
-    notices = encoded.notices if ticket.attempts == 1 else ()
-    started: list[StreamEvent] = [AttemptStarted(ticket.attempts, target.provider, target.model), *notices]
-    started += ticket.pending_notices
-    ticket.pending_notices.clear()
-    await ticket.deliver(started, limits.stall_timeout)
+    started: Batch = [AttemptStarted(ticket.attempts, target.provider, target.model)]
+    if ticket.attempts == 1:
+        started += encoded.notices
+    if ticket.pending_notices:
+        started += ticket.pending_notices
+        ticket.pending_notices.clear()
 
     reasoning = ticket.request.reasoning
-    watch = Watch(limits, stream=stream, reasoning=reasoning is not None and reasoning.effort != "none")
+    watch = Watch(
+        limits,
+        until=ticket.deadline,
+        stream=stream,
+        reasoning=reasoning is not None and reasoning.effort != "none",
+    )
 
     def on_sent() -> None:
         ticket.sent = True
@@ -60,21 +68,42 @@ async def attempt(
 
     answer = Answer(ticket, codec, target, limits, on_reply)
     cut = _NO_END
-    with watch.scope:
+    with watch.scope as ticket.scope:
         try:
+            await ticket.deliver(started, limits.stall_timeout)
+            secret_headers = await credentials.headers()
             async with transport.exchange(
                 encoded.url, [*encoded.headers, *secret_headers], encoded.body, on_sent=on_sent
             ) as response:
                 watch.head_came()
-                failure = await answer.read(response, watch, stream=stream, wall_now=wall_clock())
+                failure = await answer.read(response, watch, stream=stream, wall_clock=wall_clock)
                 if failure is None:
                     await answer.drain(response, watch)
                 return failure
+        except ProviderError as error:  # of the credentials
+            return error.failure
         except TransportFault as fault:
             cut = fault.failure
     if ticket.terminal is not None:
-        return None  # the answer was complete; only the drain was cut off
-    return await answer.cut_off(watch.failure() if watch.scope.cancelled_caught else cut)
+        return None  # the answer was complete and only the drain was cut off, or somebody ended the request
+    if watch.scope.cancelled_caught:
+        if ticket.deadline <= trio.current_time():
+            return out_of_time(ticket)
+        cut = watch.failure()
+    with trio.CancelScope(deadline=ticket.deadline) as ticket.scope:
+        return await answer.cut_off(cut)
+    return out_of_time(ticket)
+
+
+def out_of_time(ticket: Ticket) -> Failure:
+    """The ticket's own deadline has passed while it was at work."""
+    seconds = ticket.deadline - ticket.accepted_at
+    return fail(
+        "timeout",
+        "deadline",
+        f"The request's deadline of {seconds:g} s has passed.",
+        phase="stream" if ticket.emitted else "first_event" if ticket.sent else "connect",
+    )
 
 
 _NO_END = fail("internal", "no_end", "The exchange ended without an outcome.")

@@ -5,7 +5,7 @@ from random import Random
 
 import trio
 
-from nexus3.actors.attempt import attempt
+from nexus3.actors.attempt import attempt, out_of_time
 from nexus3.actors.credentials import Credentials
 from nexus3.actors.gates.retry import Policy, delay_before_retry
 from nexus3.actors.resolved import ResolvedProvider
@@ -30,7 +30,10 @@ async def exchange(
     rng: Random,
     log: Log,
 ) -> None:
-    """Run the ticket's attempts; the ticket is settled when this returns. Cancelling leaves it as it is."""
+    """Run the ticket's attempts; the ticket is settled when this returns. Cancelling leaves it as it is.
+
+    Wherever it waits, the innermost scope is the ticket's own and has its deadline: settling the ticket ends the wait.
+    """
 
     def complete(reply: Reply, request_id: str | None) -> None:
         ticket.scope = None  # settling must not cancel what is left to do: the drain of the connection
@@ -48,14 +51,6 @@ async def exchange(
             )
         )
 
-    limits = provider.limits
-    policy = Policy(
-        max_retries=provider.max_retries,
-        backoff=provider.retry_backoff,
-        max_delay=limits.max_retry_delay,
-        max_throttle_delay=limits.max_throttle_delay,
-        max_retry_after=limits.max_retry_after,
-    )
     timeouts = 0
     while True:
         ticket.attempts += 1
@@ -69,7 +64,7 @@ async def exchange(
             timeouts += _is_our_timeout(failure)
             delay = delay_before_retry(
                 failure,
-                policy,
+                _policy_of(provider),
                 attempts=ticket.attempts,
                 timeouts=timeouts,
                 emitted=ticket.emitted,
@@ -92,16 +87,37 @@ async def exchange(
                 },
             )
             scheduled = RetryScheduled(ticket.attempts, delay, failed(ticket, failure).error)
-            await ticket.deliver([scheduled], provider.limits.stall_timeout)
+            if not await _backed_off(ticket, scheduled, provider.limits.stall_timeout):
+                return
         except SlowConsumer:
             seconds = provider.limits.stall_timeout
             ticket.fail(
                 fail("slow_consumer", "stall_timeout", f"The stream was not read for {seconds:g} s.", phase="stream")
             )
             return
-        await trio.sleep(delay)
+
+
+async def _backed_off(ticket: Ticket, scheduled: RetryScheduled, stall_timeout: float) -> bool:
+    """Tell of the wait, and wait; true where the ticket still runs then."""
+    with trio.CancelScope(deadline=ticket.deadline) as ticket.scope:
+        await ticket.deliver([scheduled], stall_timeout)
+        await trio.sleep(scheduled.delay)
+    if ticket.terminal is None and ticket.scope.cancelled_caught:
+        ticket.fail(out_of_time(ticket))
+    return ticket.terminal is None
 
 
 def _is_our_timeout(failure: Failure) -> bool:
     """A limit of ours was reached, as against a provider's 408 or 504."""
     return failure.kind == "timeout" and (failure.status is None or failure.status < 300)
+
+
+def _policy_of(provider: ResolvedProvider) -> Policy:
+    limits = provider.limits
+    return Policy(
+        max_retries=provider.max_retries,
+        backoff=provider.retry_backoff,
+        max_delay=limits.max_retry_delay,
+        max_throttle_delay=limits.max_throttle_delay,
+        max_retry_after=limits.max_retry_after,
+    )

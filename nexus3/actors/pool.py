@@ -25,13 +25,17 @@ class HttpxResponse:
         self.status = head.status_code
         self.headers = {name.lower(): value for name, value in head.headers.items()}
         self._body = body
+        self.is_at_end = False
 
     async def receive_some(self) -> bytes:
         """See :class:`nexus3.actors.transport.Response`."""
         try:
-            return await anext(self._body, b"")
+            data = await anext(self._body, b"")
         except httpx.HTTPError as error:
             failure = _translate(error, in_body=True)
+        else:
+            self.is_at_end = not data
+            return data
         raise TransportFault(failure)
 
 

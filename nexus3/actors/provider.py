@@ -26,7 +26,7 @@ from nexus3.errors import ConfigError
 from nexus3.observe import catalog
 from nexus3.observe.log import Log
 from nexus3.wire.catalog import Target
-from nexus3.wire.failures import Failure, fail
+from nexus3.wire.failures import fail
 
 
 class ActorFault(Exception):  # noqa: N818 - the supervisor's word for what ends an incarnation
@@ -104,13 +104,9 @@ async def _serve(
             return
         route = ticket.route
         assert route is not None, "admission set it"
-        with trio.CancelScope(deadline=ticket.deadline) as ticket.scope:
-            target = aim(route.model_id, route.settings.max_tokens if route.settings else None)
-            stream = wants_stream(provider, route.settings)
-            await exchange(ticket, target, provider, transport, credentials, stream=stream, rng=rng, log=log)
-            return
-        if ticket.terminal is None:
-            ticket.fail(_late(ticket))
+        target = aim(route.model_id, route.settings.max_tokens if route.settings else None)
+        stream = wants_stream(provider, route.settings)
+        await exchange(ticket, target, provider, transport, credentials, stream=stream, rng=rng, log=log)
     except ActorFault:
         raise
     except ConfigError as error:
@@ -122,13 +118,3 @@ async def _serve(
         ticket.fail(fail("internal", "bug", f"nexus3 failed with {type(error).__name__}; please report it."))
     finally:
         slot.release(ticket)
-
-
-def _late(ticket: Ticket) -> Failure:
-    seconds = ticket.deadline - ticket.accepted_at
-    return fail(
-        "timeout",
-        "deadline",
-        f"The request's deadline of {seconds:g} s has passed.",
-        phase="stream" if ticket.emitted else "first_event" if ticket.sent else "connect",
-    )

@@ -27,6 +27,11 @@ class Response(Protocol):
         """Names in lower case."""
         ...
 
+    @property
+    def is_at_end(self) -> bool:
+        """The proper end of the body has been seen: the next read would wait for nothing, and give nothing."""
+        ...
+
     async def receive_some(self) -> bytes:
         """The next bytes as they came off the network; ``b""`` at the proper end of the body.
 

@@ -1,7 +1,7 @@
-"""The step deadline of one attempt: what is awaited, and until when.
+"""The deadlines of one attempt: what is awaited, and until when.
 
 One cancel scope around the whole attempt, its deadline moved along: a scope for each read would cost more than the
-read. The request's total deadline is around all of it, in the ticket's scope.
+read. The request's total deadline is in it too, as the last word on every step.
 """
 
 from typing import Literal
@@ -11,31 +11,46 @@ import trio
 from nexus3.actors.limits import Limits
 from nexus3.wire.failures import Failure, Phase, fail
 
-Step = Literal["headers", "first_event", "progress", "tail"]
+Step = Literal["preparing", "headers", "first_event", "progress", "tail"]
 
 TAIL_GRACE = 2.0
 """Seconds after the provider said that the answer is complete in which usage and the end marker may still come."""
+
+SLACK = 0.125
+"""Seconds, at most, by which a step's limit may be overrun, so that the deadline need not be moved at each read: that
+would cost as much as decoding what was read. The request's own deadline is never overrun."""
 
 
 class Watch:
     """Enter :attr:`scope` around the attempt; tell the watch what came."""
 
-    def __init__(self, limits: Limits, *, stream: bool, reasoning: bool) -> None:
+    def __init__(self, limits: Limits, *, until: float, stream: bool, reasoning: bool) -> None:
+        """``until`` is the request's total deadline, in the time of the run."""
         self._limits = limits
+        self._until = until
         # An unstreamed answer says nothing until it is whole: only the request's own deadline can tell it is late.
         self._header_timeout = limits.header_timeout if stream else float("inf")
         first_event = limits.reasoning_first_event_timeout if reasoning else limits.first_event_timeout
         self._first_event_timeout = first_event if stream else float("inf")
-        self.scope = trio.CancelScope()
-        self._step: Step = "headers"
-        self._step_by = 0.0
+        self._step: Step = "preparing"
+        self._step_by = float("inf")
         """When the present step must be done, whatever bytes come."""
-        # The pool has its own connect timeout; this one is behind it.
-        self._expect("headers", limits.connect_timeout + self._header_timeout)
+        self._idle_by = float("inf")
+        """When the next bytes must have come, whatever they hold."""
+        # Nothing but the pool's own limits and the request's until the request is sent.
+        self._armed = until
+        self.scope = trio.CancelScope(deadline=until)
 
     def _expect(self, step: Step, seconds: float) -> None:
         self._step = step
-        self._step_by = self.scope.deadline = trio.current_time() + seconds
+        self._step_by = trio.current_time() + seconds
+        self._arm(self._step_by, seconds)
+
+    def _arm(self, due: float, seconds: float) -> None:
+        """Fire at ``due``, or up to an eighth of ``seconds`` (:data:`SLACK` at most) later."""
+        slack = min(seconds / 8, SLACK)
+        if not due <= self._armed <= due + slack:
+            self._armed = self.scope.deadline = min(due + slack, self._until)
 
     def sent(self) -> None:
         """The request is on its way."""
@@ -52,7 +67,9 @@ class Watch:
             self._step = "progress"
             self._step_by = now + self._limits.progress_timeout
         if self._step == "progress":
-            self.scope.deadline = min(self._step_by, now + self._limits.idle_timeout)
+            idle = self._limits.idle_timeout
+            self._idle_by = now + idle
+            self._arm(min(self._step_by, self._idle_by), idle)
 
     def answer_is_complete(self) -> None:
         """Only the tail is awaited: usage and the end marker."""
@@ -61,26 +78,34 @@ class Watch:
 
     def drain(self) -> None:
         """The answer is over; what follows may only make the connection reusable."""
-        self.scope.deadline = trio.current_time() + self._limits.drain_timeout
+        self._armed = self.scope.deadline = trio.current_time() + self._limits.drain_timeout
 
     def pause(self) -> None:
         """The caller's turn: what it takes is not the server's time."""
-        self.scope.deadline = float("inf")
+        self._armed = self.scope.deadline = self._until
 
     def resume(self) -> None:
         """The server's turn again, with its limits anew."""
-        self._expect(self._step, self._limits.progress_timeout if self._step == "progress" else TAIL_GRACE)
+        match self._step:
+            case "preparing" | "headers" | "first_event":
+                self._expect(self._step, self._first_event_timeout)
+            case "progress":
+                self._expect(self._step, self._limits.progress_timeout)
+            case "tail":
+                self._expect(self._step, TAIL_GRACE)
 
     def failure(self) -> Failure:
-        """What was late, where the deadline has been reached."""
+        """What was late, where the scope's deadline has been reached, and the request's has not."""
         limits = self._limits
         phase: Phase
         match self._step:
+            case "preparing":
+                raise AssertionError("until the request is sent, only its own deadline is in the scope")
             case "headers":
                 phase, limit, what = "headers", self._header_timeout, "no response head"
             case "first_event":
                 phase, limit, what = "first_event", self._first_event_timeout, "no content"
-            case "progress" if self.scope.deadline < self._step_by:
+            case "progress" if trio.current_time() < self._step_by:
                 return fail(
                     "timeout", "idle", f"The server sent nothing for {limits.idle_timeout:g} s.", phase="stream"
                 )

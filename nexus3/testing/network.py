@@ -137,6 +137,11 @@ class ScriptedResponse:
         self.headers = dict(head.headers)
         self._play = play
 
+    @property
+    def is_at_end(self) -> bool:
+        """See :class:`nexus3.actors.transport.Response`."""
+        return self._play.ending == "read"
+
     async def receive_some(self) -> bytes:
         """See :class:`nexus3.actors.transport.Response`."""
         return await self._play.data()
