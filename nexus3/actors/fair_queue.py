@@ -48,48 +48,72 @@ class FairQueue(Generic[Item]):
         self.weights: Mapping[str, float] = weights or {}
         """Hold for lines that begin from now on."""
         self._levels = {priority: _Level[Item]() for priority in PRIORITIES}
+        self._level_of: dict[Item, _Level[Item]] = {}
+        self._lone: tuple[Item, str | None, Priority, float] | None = None
+        """What was put into an empty queue, and not joined by another yet: it needs no line and no turn."""
         self._promoted_last = False
 
     def __len__(self) -> int:
-        return sum(len(level.items) for level in self._levels.values())
+        return len(self._level_of) if self._lone is None else 1
 
     def __contains__(self, item: object) -> bool:
-        return any(item in level.items for level in self._levels.values())
+        return item in self._level_of if self._lone is None else item is self._lone[0]
 
     def __iter__(self) -> Iterator[Item]:
         """Highest priority first, and in each the longest waiting first: not the order in which they are served."""
+        if self._lone is not None:
+            yield self._lone[0]
         for level in self._levels.values():
             yield from level.items
 
     def put(self, item: Item, caller: str | None, priority: Priority, now: float) -> None:
         """Queue an item at the end of its caller's line."""
         assert item not in self, "an item is queued once"
+        if self._lone is not None:
+            lone, self._lone = self._lone, None
+            self._put(*lone)
+        elif not self._level_of:
+            self._lone = (item, caller, priority, now)
+            return
+        self._put(item, caller, priority, now)
+
+    def _put(self, item: Item, caller: str | None, priority: Priority, now: float) -> None:
         weight = 1.0 if caller is None else self.weights.get(caller, 1.0)
-        self._levels[priority].put(item, caller, weight, now)
+        level = self._level_of[item] = self._levels[priority]
+        level.put(item, caller, weight, now)
 
     def take(self, now: float) -> Item | None:
         """Remove and return the next item; ``None`` where nothing is queued."""
-        levels = [level for level in self._levels.values() if level.items]
-        if not levels:
+        if self._lone is not None:
+            lone, self._lone = self._lone[0], None
+            self._promoted_last = False
+            return lone
+        if not self._level_of:
             return None
-        stillest = min(levels[1:], key=_Level[Item].still_since, default=None)
+        first, *others = [level for level in self._levels.values() if level.items]
+        stillest = min(others, key=_Level[Item].still_since, default=None) if others else None
         self._promoted_last = (
             stillest is not None and not self._promoted_last and now - stillest.still_since() >= self.promote_after
         )
-        if stillest is not None and self._promoted_last:
-            return stillest.take_from_stillest(now)
-        return levels[0].take(now)
+        taken = stillest.take_from_stillest(now) if stillest is not None and self._promoted_last else first.take(now)
+        del self._level_of[taken]
+        return taken
 
     def remove(self, item: Item) -> bool:
         """Take an item out from wherever it stands; false where it is not in."""
-        for level in self._levels.values():
-            if item in level.items:
-                level.remove(item)
-                return True
-        return False
+        if self._lone is not None and self._lone[0] is item:
+            self._lone = None
+            return True
+        level = self._level_of.pop(item, None)
+        if level is None:
+            return False
+        level.remove(item)
+        return True
 
     def least(self) -> tuple[Priority, Item] | None:
         """The item that is missed least, with its priority: of the lowest one that has any, the longest waiting."""
+        if self._lone is not None:
+            return self._lone[2], self._lone[0]
         for priority in reversed(PRIORITIES):
             for item in self._levels[priority].items:
                 return priority, item

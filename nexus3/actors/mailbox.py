@@ -9,6 +9,7 @@ Who is served next is :mod:`nexus3.actors.fair_queue`'s matter; here is who gets
 
 import heapq
 import itertools
+import math
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from typing import assert_never
@@ -25,8 +26,8 @@ _SPARE_DEADLINES = 64
 
 
 class Mailbox:
-    """Holds queued tickets only. All methods but :meth:`expire` are synchronous, and all but :meth:`waiting` cost the
-    same, up to a logarithm, however much is queued."""
+    """Holds queued tickets only. All methods are synchronous, and all but :meth:`waiting` cost the same, up to a
+    logarithm, however much is queued."""
 
     def __init__(
         self,
@@ -50,8 +51,6 @@ class Mailbox:
         self._deadlines: list[tuple[float, int, Ticket]] = []
         """A heap with an entry, at least, for each ticket; entries of those that have left go when they come up."""
         self._numbers = itertools.count()
-        self._alarm = trio.CancelScope()
-        self._reaper = trio.CancelScope()
 
     def __len__(self) -> int:
         return len(self._returned) + len(self._queue)
@@ -130,27 +129,18 @@ class Mailbox:
         """All tickets: those put back, then by priority, and in each the longest waiting first."""
         return [*self._returned, *self._queue]
 
-    @trio.lowlevel.enable_ki_protection
-    async def expire(self) -> None:
-        """The reaper: settles each queued ticket at its deadline, also while no incarnation is alive. Runs until
-        :meth:`close`.
+    def earliest(self) -> float:
+        """The deadline that comes first of those that are queued; infinite where nothing is."""
+        while self._deadlines and self._deadlines[0][2] not in self:
+            heapq.heappop(self._deadlines)
+        return self._deadlines[0][0] if self._deadlines else math.inf
 
-        It wakes at the earliest deadline of those that are queued, and has no timer while nothing is queued, so that
-        virtual clocks can jump.
-        """
-        with self._reaper:
-            while True:
-                with trio.CancelScope(deadline=self._earliest()) as self._alarm:
-                    await trio.sleep_forever()
-                now = trio.current_time()
-                while self._earliest() <= now:
-                    ticket = heapq.heappop(self._deadlines)[2]
-                    self.remove(ticket)
-                    ticket.fail(_expired(ticket))
-
-    def close(self) -> None:
-        """End the reaper. What is queued must have been settled."""
-        self._reaper.cancel(reason="the mailbox is closed")
+    def expire(self, now: float) -> None:
+        """Settle each queued ticket whose deadline has come."""
+        while self.earliest() <= now:
+            ticket = heapq.heappop(self._deadlines)[2]
+            self.remove(ticket)
+            ticket.fail(_expired(ticket))
 
     def _make_room(self, newcomer: Ticket) -> bool:
         match self.on_full:
@@ -179,28 +169,16 @@ class Mailbox:
     def _entered(self, ticket: Ticket) -> None:
         self._by_caller[ticket.caller] += 1
         heapq.heappush(self._deadlines, (ticket.deadline, next(self._numbers), ticket))
-        self._set_alarm()
 
     def _left(self, ticket: Ticket) -> None:
-        self._by_caller[ticket.caller] -= 1
-        if not self._by_caller[ticket.caller]:
+        left = self._by_caller[ticket.caller] - 1
+        if left:
+            self._by_caller[ticket.caller] = left
+        else:
             del self._by_caller[ticket.caller]
-        if len(self._deadlines) > 2 * len(self) + _SPARE_DEADLINES:
+        if len(self._deadlines) > _SPARE_DEADLINES + 2 * len(self):
             self._deadlines = [(ticket.deadline, next(self._numbers), ticket) for ticket in self.waiting()]
             heapq.heapify(self._deadlines)
-        self._set_alarm()
-
-    def _earliest(self) -> float:
-        """The deadline that comes first of those that are queued."""
-        while self._deadlines and self._deadlines[0][2] not in self:
-            heapq.heappop(self._deadlines)
-        return self._deadlines[0][0] if self._deadlines else float("inf")
-
-    def _set_alarm(self) -> None:
-        # Free where nothing changes; else a few dictionary operations in trio, and never a wakeup.
-        earliest = self._earliest()
-        if self._alarm.deadline != earliest:
-            self._alarm.deadline = earliest
 
 
 def _expired(ticket: Ticket) -> Failure:

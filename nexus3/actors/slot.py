@@ -16,9 +16,9 @@ from nexus3.actors.route import wants_stream
 from nexus3.actors.ticket import Ticket
 from nexus3.observe import catalog
 from nexus3.observe.genai import ESTABLISHED, GenAI
-from nexus3.observe.log import Log
+from nexus3.observe.log import Line, Log
 from nexus3.observe.settled import settled_attributes
-from nexus3.wire.events import MAYBE_BILLED_TWICE, Notice, StreamComplete, StreamFailed
+from nexus3.wire.events import MAYBE_BILLED_TWICE, Notice, StreamComplete, StreamFailed, Terminal
 from nexus3.wire.failures import Failure, fail
 
 ChildState = Literal["starting", "ready", "restarting", "parked", "stopped"]
@@ -63,7 +63,8 @@ class Slot:
         self._idle = trio.Event()
         self._rest = trio.Event()
         self._timekeeping = trio.CancelScope()
-        self._backstop = trio.CancelScope()
+        self._alarm = trio.CancelScope()
+        self._alarm_at = math.inf
 
     # -- the caller's side
 
@@ -71,13 +72,14 @@ class Slot:
         """Accept the ticket, or settle it with the reason why not. Synchronous: there is no state in between."""
         ticket.on_settled = self._settled
         self.tickets[ticket.id] = ticket
-        self._backstop.deadline = min(self._backstop.deadline, ticket.deadline + BACKSTOP_GRACE)
+        if ticket.deadline < self._alarm_at:
+            self._wake_at(ticket.deadline)
         self.counters["accepted"] += 1
         ticket.state = "queued"
         ticket.context.run(
             self._log,
             catalog.REQUEST_ACCEPTED,
-            {
+            lambda: {
                 "request": ticket.id,
                 "caller": ticket.caller,
                 "actor": self.name,
@@ -133,34 +135,35 @@ class Slot:
 
     # -- deadlines
 
+    @trio.lowlevel.enable_ki_protection
     async def keep_time(self) -> None:
         """The two enforcers of deadlines that need no incarnation: the mailbox's reaper, and the backstop.
 
-        Outlives incarnations; runs until :meth:`stop_time`. Neither has a timer while no request is in flight, so that
-        virtual clocks can jump.
+        The reaper ends what is queued at its deadline. The backstop ends what should have been ended by its work's own
+        scope, so that no reader ever hangs; it has to act only where we have a bug, and counts it.
+
+        One alarm for all, at the earliest deadline: a scope around each reader's wait would cost more than the rest of
+        the wait. It is not set while no request is in flight, so that virtual clocks can jump. Outlives incarnations;
+        runs until :meth:`stop_time`.
         """
         with self._timekeeping:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.mailbox.expire)
-                nursery.start_soon(self._catch_the_forgotten)
+            while True:
+                with trio.CancelScope(deadline=self._alarm_at) as self._alarm:
+                    await trio.sleep_forever()
+                now = trio.current_time()
+                self.mailbox.expire(now)
+                for ticket in list(self.tickets.values()):
+                    if ticket.deadline + BACKSTOP_GRACE <= now:
+                        ticket.fail(fail("internal", "backstop", "The deadline passed, and nothing settled it."))
+                ends = (ticket.deadline + BACKSTOP_GRACE for ticket in self.tickets.values())
+                self._alarm_at = min(self.mailbox.earliest(), *ends, math.inf)
+
+    def _wake_at(self, time: float) -> None:
+        self._alarm_at = self._alarm.deadline = time
 
     def stop_time(self) -> None:
         """End :meth:`keep_time`. Every ticket must have been settled."""
         self._timekeeping.cancel(reason="the slot is closed")
-
-    async def _catch_the_forgotten(self) -> None:
-        """Settle what the reaper and the work's own scope should have settled, so that no reader ever hangs.
-
-        One alarm for all, moved along with the earliest deadline: a scope around each reader's wait would cost more
-        than the rest of the wait.
-        """
-        while True:
-            earliest = min((ticket.deadline for ticket in self.tickets.values()), default=math.inf)
-            with trio.CancelScope(deadline=earliest + BACKSTOP_GRACE) as self._backstop:
-                await trio.sleep_forever()
-            for ticket in list(self.tickets.values()):
-                if ticket.deadline + BACKSTOP_GRACE <= trio.current_time():
-                    ticket.fail(fail("internal", "backstop", "The deadline passed, and nothing settled the request."))
 
     # -- the operator's side
 
@@ -223,7 +226,8 @@ class Slot:
     def release(self, ticket: Ticket) -> None:
         """The ticket's work has ended, whatever became of it: its place is free."""
         self.running.discard(ticket)
-        self._work.set()
+        if self.mailbox:
+            self._work.set()
         if not self.running:
             self._rest.set()
 
@@ -286,6 +290,7 @@ class Slot:
                 ticket.scope = None
                 ticket.state = "queued"
                 self.mailbox.put_back(ticket)
+                self._wake_at(min(self._alarm_at, ticket.deadline))
                 self.counters["requeued"] += 1
                 ticket.context.run(
                     self._log,
@@ -308,31 +313,31 @@ class Slot:
         self.counters[f"outcome.{outcome}"] += 1
         if not self.tickets:
             self._idle.set()
-            self._backstop.deadline = math.inf
+            if self._alarm_at != math.inf:
+                self._wake_at(math.inf)
         if isinstance(terminal, StreamFailed):
             self._tell_what_ended_it(ticket, terminal.error.reason)
-        ticket.context.run(
-            self._log,
-            catalog.REQUEST_SETTLED,
-            settled_attributes(
-                terminal,
-                names=self._names,
-                id=ticket.id,
-                caller=ticket.caller,
-                actor=self.name,
-                generation=self.generation,
-                provider=self.provider.type,
-                base_url=self.provider.base_url,
-                model=ticket.model,
-                request=ticket.request,
-                stream=wants_stream(self.provider, ticket.route.settings if ticket.route else None),
-                attempts=ticket.attempts,
-                crashes=ticket.crashes,
-                emitted=ticket.emitted,
-                queue_s=(ticket.started_at or now) - ticket.accepted_at,
-                first_event_s=ticket.first_event_at and ticket.first_event_at - ticket.accepted_at,
-                total_s=now - ticket.accepted_at,
-            ),
+        ticket.context.run(self._log, catalog.REQUEST_SETTLED, lambda: self._wide_line(ticket, terminal, now))
+
+    def _wide_line(self, ticket: Ticket, terminal: Terminal, now: float) -> Line:
+        return settled_attributes(
+            terminal,
+            names=self._names,
+            id=ticket.id,
+            caller=ticket.caller,
+            actor=self.name,
+            generation=self.generation,
+            provider=self.provider.type,
+            base_url=self.provider.base_url,
+            model=ticket.model,
+            request=ticket.request,
+            stream=wants_stream(self.provider, ticket.route.settings if ticket.route else None),
+            attempts=ticket.attempts,
+            crashes=ticket.crashes,
+            emitted=ticket.emitted,
+            queue_s=(ticket.started_at or now) - ticket.accepted_at,
+            first_event_s=ticket.first_event_at and ticket.first_event_at - ticket.accepted_at,
+            total_s=now - ticket.accepted_at,
         )
 
     def _tell_what_ended_it(self, ticket: Ticket, reason: str) -> None:
