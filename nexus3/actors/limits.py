@@ -3,6 +3,7 @@
 None can be switched off. Times are seconds.
 """
 
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
@@ -117,7 +118,7 @@ class CommonLimits(Settings):
     max_all_tool_arguments_bytes: Bytes = 1 << 20
     max_json_depth: Count = 64
 
-    @property
+    @cached_property
     def decode(self) -> DecodeLimits:
         """The decoder's part of these limits."""
         return DecodeLimits(**{name: getattr(self, name) for name in DecodeLimits.__struct_fields__})

@@ -179,8 +179,10 @@ def in_stream_failure(payload: object, *, phase: Phase, request_id: str | None) 
 
 def request_id_of(headers: Mapping[str, str]) -> str | None:
     """The id under which the provider's support finds this exchange."""
-    ids = (error_bodies.request_id(headers.get(name)) for name in _REQUEST_ID_HEADERS)
-    return next((found for found in ids if found), None)
+    for name in _REQUEST_ID_HEADERS:
+        if name in headers and (found := error_bodies.request_id(headers[name])):
+            return found
+    return None
 
 
 def _failure(

@@ -52,7 +52,7 @@ class SseDecoder:
         self._max_line_bytes = max_line_bytes
         self._max_event_bytes = max_event_bytes
         self._surely_allowed = min(max_line_bytes, max_event_bytes)
-        self._at_boundary = False  # nothing at all is held: what follows begins a new event
+        self._at_boundary = True  # nothing at all is held: what follows begins a new event
         self._first_line = True
         self._skip_lf = False  # the last byte was a CR, so an LF now belongs to it
         self._line = bytearray()  # the unfinished line
@@ -74,6 +74,7 @@ class SseDecoder:
         # Everything else goes line by line. An LF LF leaves nothing held, whatever was before it: so a read that is cut
         # anywhere falls into the rest of what is unfinished, whole events, and the beginning of the next.
         if self._at_boundary and data.endswith(b"\n\n") and (ordinary := self._ordinary(data)) is not None:
+            self._first_line = False
             return ordinary
         events: list[ServerSentEvent] = []
         first = 0 if self._at_boundary else data.find(b"\n\n") + 2
@@ -88,6 +89,7 @@ class SseDecoder:
             if (ordinary := self._ordinary(block)) is None:
                 self._take(block, events)
             else:
+                self._first_line = False
                 events += ordinary
         if last < len(data):
             self._take(data[last:], events)

@@ -287,15 +287,19 @@ class Answer:
     def _message(self) -> Message:
         calls = self._calls.tool_calls()
         needs_origin = self._blocks or any(call.extra for call in calls)
-        # Built, not validated: pydantic refuses depths of raw JSON that the limits may allow.
-        return Message.model_construct(
-            role=Role.ASSISTANT,
-            content="".join(self._text),
-            tool_calls=calls,
-            reasoning=self._reasoning.blocks(),
-            refusal="".join(self._refusal) or None,
-            blocks=tuple(self._blocks),
-            origin=Origin(dialect="openai_chat", provider=self._target.type.name, model=self._target.model)
-            if needs_origin
-            else None,
+        # Copied, not validated: pydantic refuses depths of raw JSON that the limits may allow.
+        return _ASSISTANT.model_copy(
+            update={
+                "content": "".join(self._text),
+                "tool_calls": calls,
+                "reasoning": self._reasoning.blocks(),
+                "refusal": "".join(self._refusal) or None,
+                "blocks": tuple(self._blocks),
+                "origin": Origin(dialect="openai_chat", provider=self._target.type.name, model=self._target.model)
+                if needs_origin
+                else None,
+            }
         )
+
+
+_ASSISTANT = Message(role=Role.ASSISTANT, content="")
