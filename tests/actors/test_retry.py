@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from nexus3.actors.gates.retry import Policy, delay_before_retry
-from nexus3.wire.failures import Failure, Kind, fail
+from nexus3.wire.classify import response_failure
+from nexus3.wire.failures import Failure, Kind, Phase, fail
 
 POLICY = Policy()
 
@@ -73,6 +74,28 @@ def test_throttling_waits_at_least_half(kind: Kind, attempts: int, ceiling: floa
     assert sum(draws) / len(draws) == pytest.approx(0.75 * ceiling, rel=0.03)
 
 
+def test_a_503_that_says_no_more_is_a_server_down_not_one_that_is_asked_too_much() -> None:
+    bare = response_failure(503, {}, b"", wall_now=0.0)
+    coded = response_failure(503, {}, b'{"error":{"code":"server_overloaded"}}', wall_now=0.0)
+    bodiless = response_failure(529, {}, b"", wall_now=0.0)
+    assert min(draw(bare)) < 0.05
+    assert max(draw(bare)) <= 0.5
+    assert min(draw(coded)) >= 0.5
+    assert min(draw(bodiless)) >= 0.5
+
+
+def test_waits_grow_to_their_caps_and_no_further() -> None:
+    patient = Policy(max_retries=10, max_delay=8.0, max_throttle_delay=30.0)
+    rng = Random(2)
+    server = [delay(failure(), attempts=n, policy=patient, rng=rng) for n in range(4, 11) for _ in range(300)]
+    assert 7.9 < max(value for value in server if value is not None) <= 8.0
+    throttled = [
+        delay(failure("rate_limit"), attempts=n, policy=patient, rng=rng) for n in range(6, 11) for _ in range(300)
+    ]
+    assert min(value for value in throttled if value is not None) >= 15.0
+    assert 29.9 < max(value for value in throttled if value is not None) <= 30.0
+
+
 def test_what_the_provider_asks_for_is_a_floor_and_comes_with_a_spread() -> None:
     draws = draw(failure("rate_limit", retry_after=5.0), times=500)
     assert min(draws) >= 5.0
@@ -89,6 +112,33 @@ def test_a_long_wish_is_not_slept_through() -> None:
 def test_an_attempt_that_cannot_finish_is_not_started() -> None:
     assert delay(failure("rate_limit", retry_after=5.0), remaining=5.9) is None
     assert delay(failure("rate_limit", retry_after=5.0), remaining=7.0) is not None
+    now = failure("rate_limit", retry_after=0.0)
+    assert [delay(now, remaining=seconds) for seconds in (0.99, 1.0)] == [None, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "phase", "status", "repeated"),
+    [
+        ("transport", "connect", None, True),
+        ("timeout", "connect", None, True),
+        ("transport", "request", None, False),
+        ("transport", "headers", None, False),
+        ("timeout", "headers", None, False),
+        ("timeout", "first_event", 200, False),
+        ("protocol", "first_event", 200, False),
+        # The provider has spoken: it did not do it.
+        ("timeout", "headers", 504, True),
+        ("server", "headers", 500, True),
+        ("rate_limit", "headers", 429, True),
+        ("overloaded", "first_event", None, True),
+    ],
+)
+def test_what_may_have_been_received_is_not_repeated_where_that_is_forbidden(
+    kind: Kind, phase: Phase, status: int | None, repeated: bool
+) -> None:
+    lost = msgspec.structs.replace(fail(kind, "test", "test", phase=phase, retryable=True), status=status)
+    assert delay(lost) is not None
+    assert (delay(lost, policy=Policy(retry_unsafe=False)) is not None) == repeated
 
 
 def test_a_timeout_of_ours_is_repeated_once_and_the_provider_s_own_like_a_server_error() -> None:

@@ -1,0 +1,196 @@
+"""The circuit breaker of one provider: after repeated failures, fail at once, and send a probe now and then. Pure: the
+time and the dice are arguments.
+
+*Closed*, all pass; five failures in a row, or half of at least twenty within thirty seconds, open it. *Open*, none
+pass for a while that grows from five seconds to a minute. *Half open*, one probe at a time: two that succeed close it,
+one that fails opens it for longer. An attempt is judged only in the stretch it was begun in: what was sent before the
+breaker opened says nothing about the provider after it.
+
+Which failures speak against a provider is :mod:`nexus3.actors.gates.blame`'s matter.
+"""
+
+from collections import deque
+from random import Random
+from typing import Literal, assert_never
+
+import msgspec
+
+from nexus3.actors.gates.verdict import PASS, Refuse, Verdict
+from nexus3.actors.settings import BreakerMode
+from nexus3.wire.failures import fail
+
+CONSECUTIVE = 5
+"""Failures without a success between them that open it."""
+SAMPLES = 20
+FAILED_SHARE = 0.5
+"""Of at least :data:`SAMPLES` in the window: opens it too."""
+BUCKET = 3.0
+"""Seconds; the window is ten of them."""
+BUCKETS = 10
+FIRST_OPEN = 5.0
+LONGEST_OPEN = 60.0
+JITTER = 0.1
+PROBES = 2
+"""That must succeed, one after the other."""
+CALM = 60.0
+"""Seconds closed after which the next opening is as short as the first one."""
+
+State = Literal["closed", "open", "half_open"]
+Judgement = Literal["success", "failure", "neutral"]
+
+
+class Permit(msgspec.Struct, frozen=True):
+    """That one attempt was let through, and when: hand it back to :meth:`Breaker.ended`, once."""
+
+    number: int
+    stretch: int
+    is_probe: bool
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """The breaker went from one state to another: one line in the log."""
+
+    before: State
+    after: State
+    failures: int
+    """Counted in the window, or since the last success, whichever is more; 0 unless it opens."""
+    seconds: float | None = None
+    """How long it stays open."""
+
+
+class Breaker:
+    """Outlives incarnations. In mode ``observe`` it keeps its state and lets all pass; ``off``, it stays closed."""
+
+    def __init__(self, mode: BreakerMode = "on") -> None:
+        self.mode: BreakerMode = mode
+        self.state: State = "closed"
+        """*Open* lasts until the first attempt after :attr:`until` begins, which is the probe."""
+        self.until = 0.0
+        """When the present or the last opening is over."""
+        self.reopened = 0
+        """The exponent of the time it is open."""
+        self._closed_since: float | None = None
+        self._in_a_row = 0
+        self._successes = 0
+        """Of probes, since it is half open."""
+        self._window: deque[_Bucket] = deque()
+        self._stretch = 0
+        self._numbers = 0
+        self._probe: Permit | None = None
+        """The one that has no answer yet."""
+
+    def ask(self, now: float) -> Verdict:
+        """Whether an attempt may begin; changes nothing."""
+        if self.mode != "on" or self.state == "closed" or self._may_probe(now):
+            return PASS
+        failure = fail("unavailable", "breaker_open", "The provider fails again and again; it is given a rest.")
+        wait = self.until - now
+        return Refuse(msgspec.structs.replace(failure, retry_after=wait) if wait > 0 else failure)
+
+    def begin(self, now: float) -> tuple[Permit, Change | None]:
+        """An attempt begins that :meth:`ask` let pass."""
+        change = None
+        probes = self._may_probe(now)
+        if probes and self.state == "open":
+            change = self._go("half_open")
+        self._numbers += 1
+        permit = Permit(self._numbers, self._stretch, probes)
+        if probes:
+            self._probe = permit
+        return permit, change
+
+    def answered(self, permit: Permit, now: float) -> Change | None:
+        """The attempt's first event came. For a probe that is success; the others are judged by their end."""
+        if permit != self._probe:
+            return None
+        self._probe = None
+        self._successes += 1
+        if self._successes < PROBES:
+            return None
+        self._closed_since = now
+        return self._go("closed")
+
+    def ended(self, permit: Permit, how: Judgement, now: float, rng: Random) -> Change | None:
+        """The attempt is over. ``neutral`` is no verdict: cancelled, throttled, refused for what it asked; the place of
+        a probe is free again."""
+        if permit.stretch != self._stretch or self.mode == "off":
+            return None
+        match self.state:
+            case "open":
+                return None
+            case "half_open":
+                if not permit.is_probe:
+                    return None
+                if how == "failure":
+                    self.reopened += 1
+                    return self._open(1, now, rng)
+                if how == "success":
+                    return self.answered(permit, now)
+                if permit == self._probe:
+                    self._probe = None
+                return None
+            case "closed":
+                return self._sample(how, now, rng)
+            case _:
+                assert_never(self.state)
+
+    def forget_probe(self) -> None:
+        """The incarnation died with everything that was running: the probe will not come back."""
+        self._probe = None
+
+    def _may_probe(self, now: float) -> bool:
+        match self.state:
+            case "closed":
+                return False
+            case "open":
+                return now >= self.until
+            case "half_open":
+                return self._probe is None
+            case _:
+                assert_never(self.state)
+
+    def _sample(self, how: Judgement, now: float, rng: Random) -> Change | None:
+        if how == "neutral":
+            return None
+        number = int(now // BUCKET)
+        if not self._window or self._window[-1].number < number:
+            self._window.append(_Bucket(number))
+        while self._window[0].number <= number - BUCKETS:
+            self._window.popleft()
+        bucket = self._window[-1]
+        if how == "success":
+            self._in_a_row = 0
+            bucket.successes += 1
+            return None
+        self._in_a_row += 1
+        bucket.failures += 1
+        failures = sum(bucket.failures for bucket in self._window)
+        samples = failures + sum(bucket.successes for bucket in self._window)
+        if self._in_a_row < CONSECUTIVE and (samples < SAMPLES or failures < FAILED_SHARE * samples):
+            return None
+        if self._closed_since is None or now - self._closed_since >= CALM:
+            self.reopened = 0
+        return self._open(max(failures, self._in_a_row), now, rng)
+
+    def _open(self, failures: int, now: float, rng: Random) -> Change:
+        # Past the cap the exponent may grow without end; its power may not.
+        seconds = min(LONGEST_OPEN, FIRST_OPEN * 2.0 ** min(self.reopened, 10)) * rng.uniform(1 - JITTER, 1 + JITTER)
+        self.until = now + seconds
+        change = self._go("open")
+        return msgspec.structs.replace(change, failures=failures, seconds=seconds)
+
+    def _go(self, after: State) -> Change:
+        change = Change(before=self.state, after=after, failures=0)
+        self.state = after
+        self._stretch += 1
+        self._in_a_row = self._successes = 0
+        self._window.clear()
+        self._probe = None
+        return change
+
+
+class _Bucket(msgspec.Struct):
+    number: int
+    """Of the three-second stretch of the clock."""
+    successes: int = 0
+    failures: int = 0

@@ -1,0 +1,233 @@
+"""Requests and tokens per minute, of one provider or of one model: when the next request may start. Pure: the time is
+an argument.
+
+Limits come from the configuration and from the headers of responses, and all that are known must agree. Against each,
+requests are *paced*: a bucket fills at the limit's rate and holds a fiftieth of a minute's worth, so that no stretch of
+a minute has more than the limit in it, whether the provider counts by a bucket of its own or by the clock. A request
+starts when its estimated cost is there, or the bucket is full; a big one leaves a debt that the next ones wait out.
+What it really took is put right when its usage is known.
+
+Where responses say how much remains, a request also waits until there is room for it: somebody else may ask with the
+same key.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import assert_never
+
+import msgspec
+
+from nexus3.actors.gates.estimate import Estimate
+from nexus3.actors.gates.verdict import PASS, Verdict, Wait, combined
+from nexus3.wire.failures import fail
+from nexus3.wire.messages import Usage
+from nexus3.wire.retry_hints import Dimension, RateLimit
+
+PACE = 0.98
+"""Of the limit's rate. With the burst, a minute's limit."""
+BURST = 0.02
+"""Of a minute's worth; of requests, one at least."""
+SURPLUS = 0.1
+"""Of a minute's worth: as much of what was reserved for too long is made good."""
+LOW = 0.05
+"""Of the limit: what is left to the provider, for estimates that were too low and requests that arrive together."""
+LONGEST_PAUSE = 60.0
+"""Seconds that a limit by the hour or the day, used up, is not asked again. If that was too early, the 429 names the
+time."""
+FASTER = 2.0
+"""A limit that is whole again this many times sooner than within a minute counts shorter periods."""
+TRUSTED_SHARE = 0.1
+"""Of the limit must be used before the time until it is whole tells its period: providers round that to seconds."""
+_TOLERANCE = 1e-6
+
+NAMES: Mapping[Dimension, str] = {
+    "requests": "requests",
+    "tokens": "tokens",
+    "input_tokens": "input tokens",
+    "output_tokens": "output tokens",
+}
+
+
+class Learned(msgspec.Struct, frozen=True, kw_only=True):
+    """A response stated a limit that was not known, or has changed: one line in the log."""
+
+    dimension: Dimension
+    limit: int
+    """As stated; by the minute, mostly."""
+
+
+class Rates:
+    """The limits of one scope. Outlives incarnations; what was learned goes where the state is made anew."""
+
+    def __init__(self, now: float, *, requests_per_minute: float | None, tokens_per_minute: float | None) -> None:
+        """As configured; ``None`` is not limited but by what the provider states."""
+        self._configured: dict[Dimension, _Bucket] = {}
+        if requests_per_minute is not None:
+            self._configured["requests"] = _Bucket.full("requests", requests_per_minute, now)
+        if tokens_per_minute is not None:
+            self._configured["tokens"] = _Bucket.full("tokens", tokens_per_minute, now)
+        self._learned: dict[Dimension, _Bucket] = {}
+
+    def ask(self, estimate: Estimate, now: float) -> Verdict:
+        """Whether a request of this size may start, else when; changes nothing."""
+        return combined(bucket.ask(_cost(bucket.dimension, estimate), now) for bucket in self._buckets())
+
+    def begin(self, estimate: Estimate, now: float) -> None:
+        """A request starts that :meth:`ask` let pass: its estimated cost is taken."""
+        for bucket in self._buckets():
+            bucket.take(_cost(bucket.dimension, estimate), now)
+
+    def ended(self, estimate: Estimate, usage: Usage | None, *, sent: bool, now: float) -> None:
+        """Put right what :meth:`begin` took; once for each. ``usage`` is what the provider stated so far; what it did
+        not state stands as estimated. What was not sent took nothing."""
+        for bucket in self._buckets():
+            taken = _cost(bucket.dimension, estimate)
+            bucket.give_back(taken - (_used(bucket.dimension, estimate, usage) if sent else 0.0), now)
+
+    def learn(self, stated: Mapping[Dimension, RateLimit], now: float) -> list[Learned]:
+        """What a response's headers state, as :func:`nexus3.wire.retry_hints.rate_limits` reads them."""
+        news = []
+        for dimension, rate in stated.items():
+            if dimension == "tokens" and "input_tokens" in stated:
+                continue  # that is only whichever of its parts is tighter, and counts what came from the cache
+            if rate.limit is None or rate.limit <= 0:
+                continue
+            bucket = self._learned.get(dimension)
+            if bucket is None:
+                bucket = self._learned[dimension] = _Bucket.full(dimension, rate.limit, now)
+                is_new = True
+            else:
+                is_new = bucket.limit != rate.limit
+            bucket.state(rate, rate.limit, now)
+            if is_new:
+                news.append(Learned(dimension=dimension, limit=rate.limit))
+        return news
+
+    def _buckets(self) -> Iterator["_Bucket"]:
+        yield from self._configured.values()
+        yield from self._learned.values()
+
+
+class _Bucket(msgspec.Struct):
+    """One limit in one dimension."""
+
+    dimension: Dimension
+    limit: float
+    per_minute: float
+    level: float
+    """What may be taken, as of ``seen``; below zero where more was taken than was there."""
+    seen: float
+    room: float = math.inf
+    """What the provider has left for us, as of ``seen``: by its last word, or by ours where that is less. Known where
+    a response stated it."""
+    longest_reset: float = 0.0
+    paused_until: float = 0.0
+
+    @classmethod
+    def full(cls, dimension: Dimension, per_minute: float, now: float) -> "_Bucket":
+        bucket = cls(dimension, per_minute, per_minute, 0.0, now)
+        bucket.level = bucket.burst
+        return bucket
+
+    @property
+    def burst(self) -> float:
+        return max(1.0, BURST * self.per_minute)
+
+    @property
+    def per_second(self) -> float:
+        return self.per_minute / 60.0
+
+    def ask(self, cost: float, now: float) -> Verdict:
+        level, room = self._filled(now)
+        waits = (
+            self.paused_until - now,
+            (min(cost, self.burst) - level) / (PACE * self.per_second),
+            (min(cost + LOW * self.limit, self.limit) - room) / self.per_second,
+        )
+        wait = max(waits)
+        if wait <= _TOLERANCE:
+            return PASS
+        what = f"{self.limit:g} {NAMES[self.dimension]} per minute are allowed; the next may go in {wait:.3g} s."
+        failure = fail("rate_limit", f"{self.dimension}_per_minute", what)
+        return Wait(now + wait, msgspec.structs.replace(failure, retry_after=wait))
+
+    def take(self, cost: float, now: float) -> None:
+        self._fill(now)
+        self.level -= cost
+        self.room -= cost
+
+    def give_back(self, amount: float, now: float) -> None:
+        """``amount`` is negative where more was used than taken."""
+        self._fill(now)
+        most = max(self.level, self.burst, SURPLUS * self.per_minute)
+        self.level = min(self.level + amount, most)
+        self.room += amount
+
+    def state(self, rate: RateLimit, limit: int, now: float) -> None:
+        """A response told of this limit."""
+        self._fill(now)
+        self.limit = limit
+        self.longest_reset = max(self.longest_reset, rate.reset_after or 0.0)
+        self.per_minute = _per_minute(limit, rate, self.longest_reset)
+        if rate.remaining is None:
+            return
+        # What was sent since is not in the provider's word yet, but it is in our reckoning.
+        self.room = min(self.room, rate.remaining)
+        if rate.remaining == 0 and rate.reset_after is not None and rate.reset_after > LONGEST_PAUSE:
+            self.paused_until = max(self.paused_until, now + LONGEST_PAUSE)
+
+    def _filled(self, now: float) -> tuple[float, float]:
+        """Level and room at ``now``. What the level holds beyond the burst was given back, and is not added to."""
+        more = self.per_second * max(0.0, now - self.seen)
+        level = max(self.level, min(self.burst, self.level + PACE * more))
+        return level, min(self.room + more, max(self.limit, self.room)) if self.room < math.inf else math.inf
+
+    def _fill(self, now: float) -> None:
+        self.level, self.room = self._filled(now)
+        self.seen = max(self.seen, now)
+
+
+def _per_minute(limit: int, rate: RateLimit, longest_reset: float) -> float:
+    """The limit by the minute, as most are. One that is always whole again much sooner counts a shorter period. One by
+    the hour or the day is not spread evenly over it: what remains is watched, and that is enough."""
+    if rate.remaining is None or not rate.reset_after:
+        return limit
+    used = limit - rate.remaining
+    if used < TRUSTED_SHARE * limit:
+        return limit
+    found = limit * 60.0 / max(limit / used * rate.reset_after, longest_reset)
+    return found if found >= FASTER * limit else limit
+
+
+def _cost(dimension: Dimension, estimate: Estimate) -> float:
+    match dimension:
+        case "requests":
+            return 1.0
+        case "tokens":
+            return estimate.tokens
+        case "input_tokens":
+            return estimate.uncached_tokens
+        case "output_tokens":
+            return estimate.output_tokens
+        case _:
+            assert_never(dimension)
+
+
+def _used(dimension: Dimension, estimate: Estimate, usage: Usage | None) -> float:
+    if usage is None:
+        return _cost(dimension, estimate)
+    all_input = estimate.input_tokens if usage.input_tokens is None else usage.input_tokens
+    output = estimate.output_tokens if usage.output_tokens is None else usage.output_tokens
+    match dimension:
+        case "requests":
+            return 1.0
+        case "tokens":
+            return all_input + output
+        case "input_tokens":
+            if usage.input_tokens is None:
+                return estimate.uncached_tokens
+            return all_input - min(usage.cache_read_tokens or 0, all_input)
+        case "output_tokens":
+            return output
+        case _:
+            assert_never(dimension)
