@@ -62,6 +62,16 @@ def origin_of(url: str) -> str:
     return f"{parsed.scheme}://{parsed.authority}:{parsed.port}"
 
 
+def origin_parts(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port of a URL, as they are connected to: an IPv6 host without brackets.
+
+    Raises:
+        ConfigError: as :func:`check_base_url`.
+    """
+    parsed = _parse(url)
+    return parsed.scheme, parsed.host, parsed.port
+
+
 def endpoint_url(
     type: ProviderType,  # noqa: A002 - the field's name everywhere
     base_url: str,

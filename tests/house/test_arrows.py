@@ -94,9 +94,9 @@ def test_what_is_said_is_pure() -> None:
     assert wrong == []
 
 
-def test_one_file_of_the_actors_knows_httpx() -> None:
+def test_httpx_is_known_where_it_is_served_or_used_only() -> None:
     users = {module for module, path in modules() if any(i.split(".")[0] == "httpx" for i in imports(path))}
-    assert users <= {"nexus3.actors.pool", "nexus3.actors.connection"}
+    assert users == {"nexus3.actors.http.httpx_transport", "nexus3.actors.http.proxied"}
 
 
 def test_there_are_no_circles() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nexus3.errors import ConfigError
 from nexus3.wire.catalog import CATALOG, ProviderTypeName
-from nexus3.wire.urls import check_base_url, endpoint_url, origin_of
+from nexus3.wire.urls import check_base_url, endpoint_url, origin_of, origin_parts
 
 PROPERTY = settings(max_examples=400, derandomize=True, deadline=None)
 
@@ -317,7 +317,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("text", "problem"), REFUSED)
 def test_urls_that_are_refused(text: str, problem: str) -> None:
-    for use in (check_base_url, origin_of, lambda base_url: url("openai", base_url)):
+    for use in (check_base_url, origin_of, origin_parts, lambda base_url: url("openai", base_url)):
         with pytest.raises(ConfigError) as caught:
             use(text)
         said = str(caught.value)
@@ -329,16 +329,17 @@ def test_urls_that_are_refused(text: str, problem: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "origin"),
+    ("text", "origin", "parts"),
     [
-        ("https://API.OpenAI.com/v1?x=1", "https://api.openai.com:443"),
-        ("http://h", "http://h:80"),
-        ("https://h.:8443/", "https://h:8443"),
-        ("http://[0::1]/", "http://[::1]:80"),
+        ("https://API.OpenAI.com/v1?x=1", "https://api.openai.com:443", ("https", "api.openai.com", 443)),
+        ("http://h", "http://h:80", ("http", "h", 80)),
+        ("https://h.:8443/", "https://h:8443", ("https", "h", 8443)),
+        ("http://[0::1]/", "http://[::1]:80", ("http", "::1", 80)),
     ],
 )
-def test_an_origin_always_names_its_port(text: str, origin: str) -> None:
+def test_an_origin_always_names_its_port(text: str, origin: str, parts: tuple[str, str, int]) -> None:
     assert origin_of(text) == origin
+    assert origin_parts(text) == parts
 
 
 _PIECES = st.sampled_from(
