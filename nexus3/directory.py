@@ -20,7 +20,7 @@ from nexus3.observe.genai import genai_names
 from nexus3.observe.log import Log
 from nexus3.observe.redact import Redactor
 from nexus3.supervisor.settings import SupervisorSettings
-from nexus3.supervisor.spec import Backoff, ChildSpec, Intensity
+from nexus3.supervisor.spec import ChildSpec
 from nexus3.wire.failures import Failure, fail
 from nexus3.wire.requests import CompletionRequest
 
@@ -114,17 +114,15 @@ def child_spec(
     slot: Slot, open_transport: OpenTransport, settings: SupervisorSettings, rng: Random, log: Log
 ) -> ChildSpec:
     """How a provider's actor is supervised."""
+    policy = settings.policy()
     return ChildSpec(
         name=slot.name,
         run=partial(run_provider, slot, open_transport, rng, log),
         on_state=slot.on_state,
-        backoff=Backoff(
-            min=settings.backoff_min,
-            max=settings.backoff_max,
-            factor=settings.backoff_factor,
-            reset_after=settings.reset_after,
-        ),
-        intensity=Intensity(settings.max_restarts, settings.restart_window),
-        on_exhausted=settings.on_exhausted,
-        park_for=settings.park_for,
+        backoff=policy.backoff,
+        intensity=policy.intensity,
+        on_exhausted=policy.on_exhausted,
+        park_for=policy.park_for,
+        start_timeout=policy.start_timeout,
+        stages=policy.stages,
     )

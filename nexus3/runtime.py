@@ -22,10 +22,11 @@ from nexus3.actors.settings import ProviderConfig
 from nexus3.actors.slot import Slot
 from nexus3.actors.snapshot import Snapshot, take_snapshot
 from nexus3.actors.transport import OpenTransport
+from nexus3.actors.watchdog import Watchdog
 from nexus3.config.load import load_config
 from nexus3.config.schema import Config
 from nexus3.directory import Directory
-from nexus3.errors import SupervisorEscalated
+from nexus3.errors import ConfigError, SupervisorEscalated
 from nexus3.observe import catalog
 from nexus3.observe.log import Log, host_log
 from nexus3.observe.redact import Redactor
@@ -109,16 +110,20 @@ class Supervisor:
         *args: object,
         name: str | None = None,
         restart: Restart = "permanent",
+        significant: bool = False,
     ) -> str:
         """Supervise a task of your own beside the providers: a tool server, a cache warmer. Returns its name.
 
         It is restarted as ``restart`` says, with backoff, and ends with the block. One that takes ``task_status`` is
-        ready when it calls ``task_status.started()``, any other at once.
+        ready when it calls ``task_status.started()``, any other at once. When one that is ``significant`` has ended for
+        good, the block may end too: see the setting ``auto_shutdown``.
 
         Raises:
-            ValueError: the name is taken.
+            ValueError: the name is taken, or it is significant and permanent, or ``auto_shutdown`` is ``never``.
+            ProviderError: ``unavailable``, where the supervisor is closed.
         """
-        return self._tree.start_soon(fn, *args, name=name, restart=restart)
+        self._require_open()
+        return self._tree.start_soon(fn, *args, name=name, restart=restart, significant=significant)
 
     async def start(
         self,
@@ -126,21 +131,32 @@ class Supervisor:
         *args: object,
         name: str | None = None,
         restart: Restart = "permanent",
+        significant: bool = False,
     ) -> object:
         """The same, and wait until it is ready; returns what its first incarnation gave to ``task_status.started()``.
 
         A first start that fails raises the task's own exception and leaves nothing behind.
+
+        Raises:
+            ValueError, ProviderError: as :meth:`start_soon`.
+            ChildStopped: it was stopped before it was ready.
+            TimeoutError: it was not ready within the setting ``start_timeout``.
         """
-        return await self._tree.start(fn, *args, name=name, restart=restart)
+        self._require_open()
+        return await self._tree.start(fn, *args, name=name, restart=restart, significant=significant)
 
     async def restart(self, name: str) -> None:
         """End a child's incarnation and start the next; return when that is ready. Nothing is counted as a crash.
 
-        A provider's running requests get :data:`RESTART_GRACE` seconds to end; queued ones wait for the next
-        incarnation, and what still runs after the grace is treated as in a crash.
+        A provider's running requests get the setting ``restart_grace`` to end; queued ones wait for the next
+        incarnation, and what still runs after the grace is treated as in a crash. Cancelling is safe: a restart that
+        has begun goes on.
 
         Raises:
             LookupError: no child has that name.
+            ValueError: it is temporary.
+            ChildStopped: it was stopped or removed meanwhile.
+            Exception: the start failed with this; the child is restarted as after any crash.
         """
         slot = self._directory.slots.get(name)
         if slot is None:
@@ -149,7 +165,7 @@ class Supervisor:
         was_paused = slot.is_paused
         slot.pause()
         try:
-            with trio.move_on_after(RESTART_GRACE):
+            with trio.move_on_after(self.config.supervisor.restart_grace):
                 await slot.at_rest()
             await self._tree.restart(name)
         finally:
@@ -186,22 +202,37 @@ class Supervisor:
 
         Raises:
             ConfigError: the name is taken, or the settings cannot be used.
+            ProviderError: ``unavailable``, where the supervisor is closed.
         """
+        self._require_open()
+        if name in self._tree.children and name not in self._directory.slots:
+            raise ConfigError(f"providers.{name}: a task of that name is supervised already")
         slot = self._directory.add(name, config)
         self._tree.spawn(slot.keep_time)
         self._tree.add(self._directory.spec(slot))
         await self._tree.children[name].has_started.wait()
 
     async def remove_provider(self, name: str) -> None:
-        """Drain a provider, then end its actor. Aliases that name it mean nothing from now on."""
-        slot = self._directory.remove(name)
+        """Drain a provider, then end its actor: new requests are refused at once, and then ``not_found``.
+
+        It keeps its name until its last request is settled. Cancelling settles what is left, and removes it all the
+        same. Aliases that name it mean nothing any more.
+
+        Raises:
+            KeyError: no provider of that name is configured.
+        """
+        slot = self.slot(name)
         slot.close(_REMOVED)
         try:
             await slot.drained()
         finally:
             slot.settle_all(_REMOVED)
             slot.stop_time()
-            self._tree.remove(name)
+            # Nobody else has removed it meanwhile; and a block that is being left takes all of them with it.
+            if self._directory.slots.get(name) is slot and self._admission.is_open and self._tree.is_open:
+                self._directory.remove(name)
+                self._admission.counters.update(slot.counters)  # what it did stays done
+                self._tree.remove(name)
 
     async def reconfigure(self, name: str, config: ProviderConfig) -> None:
         """New settings for a provider: a new generation with connections of its own serves every request that has not
@@ -213,15 +244,16 @@ class Supervisor:
         self._directory.reconfigure(name, config)
         await trio.lowlevel.checkpoint()
 
+    def _require_open(self) -> None:
+        if not (self._admission.is_open and self._tree.is_open):
+            raise error_of(CLOSED)
+
     # -- inspection
 
     def snapshot(self) -> Snapshot:
-        """How everything stands now. Synchronous; a copy."""
-        return take_snapshot(self._directory.slots, self._tree.children, self._admission.counters)
+        """How everything stands now. Synchronous; a copy. May also be asked for when the trio run has ended."""
+        return take_snapshot(self._directory.slots, self._tree.children, self._admission.counters, trio.current_time)
 
-
-RESTART_GRACE = 5.0
-"""Seconds that running requests get before a deliberate restart cuts them off."""
 
 _DRAINING = fail("unavailable", "draining", "The provider takes no new requests until it is resumed.")
 _REMOVED = fail("unavailable", "removed", "The provider was removed.")
@@ -275,9 +307,20 @@ async def _open(config: Config, open_transport: OpenTransport, *, strict: bool) 
         which = {"actor": stuck.name, "generation": stuck.generation, "stack": stuck.stack}
         log(catalog.ACTOR_STUCK, which)
 
-    tree = Tree([directory.spec(slot) for slot in directory.slots.values()], rng, on_stuck=tell_stuck)
+    settings = config.supervisor
+    tree = Tree(
+        [directory.spec(slot) for slot in directory.slots.values()],
+        rng,
+        strategy=settings.strategy,
+        intensity=settings.total_intensity,
+        auto_shutdown=settings.auto_shutdown,
+        shutdown_timeout=settings.shutdown_timeout,
+        on_stuck=tell_stuck,
+        dynamic=settings.policy(),
+    )
     admission = Admission(directory.slots, directory.find, tree.spawn, log, counters)
     began = trio.current_time()
+    watchdog = Watchdog(log)
     try:
         async with tree.block(drain=admission.drain, abandon=admission.abandon):
             for slot in directory.slots.values():
@@ -288,4 +331,5 @@ async def _open(config: Config, open_transport: OpenTransport, *, strict: bool) 
         log(catalog.SUPERVISOR_ESCALATED, {"error": f"{escalated} ({escalated.__cause__!r})"})
         raise
     finally:
+        watchdog.stop()
         log(catalog.SUPERVISOR_STOPPED, {"seconds": trio.current_time() - began})

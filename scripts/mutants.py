@@ -21,9 +21,10 @@ from typing import Literal, NamedTuple
 
 ROOT = Path(__file__).parents[1]
 SCHEDULES = ("tests/schedules",)
+SUPERVISION = ("tests/supervisor", "tests/config/test_supervisor_settings.py")
 REQUIRED = 95.0
 """Per cent that must be killed."""
-TIMEOUT = 240.0
+TIMEOUT = 120.0
 """Seconds for one mutant's tests; a mutant that needs more has hung, and is killed."""
 
 
@@ -122,9 +123,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "actors/forward.py",
         "nothing is flushed at the block's end",
-        "            delivered = _flush(stream, reply_to)\n",
+        "            delivered = _flush([*in_hand, *stream.rest()], reply_to)\n",
         "",
-        ("tests/actors",),
+        ("tests/actors/test_forward.py",),
     ),
     # -- mailbox
     Mutant(
@@ -383,6 +384,203 @@ MUTANTS: tuple[Mutant, ...] = (
         "leaving does not settle",
         "                    abandon()\n",
         "                    pass\n",
+    ),
+    Mutant(
+        "supervisor/decide.py",
+        "one restart more than the intensity allows",
+        "len(recent) >= spec.intensity.max_restarts",
+        "len(recent) > spec.intensity.max_restarts",
+        SUPERVISION,
+    ),
+    Mutant(
+        "supervisor/decide.py",
+        "the supervisor's own intensity forgets nothing",
+        "        self.restarts = tuple(at for at in self.restarts if at >= self.now - limit.window)\n",
+        "",
+        SUPERVISION,
+    ),
+    Mutant(
+        "supervisor/decide.py",
+        "a temporary child is brought back with its siblings",
+        'what = "stopped" if child.spec.restart == "temporary" else then',
+        "what = then",
+        SUPERVISION,
+    ),
+    Mutant(
+        "supervisor/decide.py",
+        "rest_for_one takes all",
+        "            names = names[names.index(name) :]\n",
+        "            names = names[0:]\n",
+        SUPERVISION,
+    ),
+    Mutant(
+        "supervisor/decide.py",
+        "children are stopped in the order of their start",
+        "            for child in reversed(self.children.values()):\n",
+        "            for child in list(self.children.values()):\n",
+        SUPERVISION,
+    ),
+    Mutant(
+        "supervisor/decide.py",
+        "the jitter goes over the ceiling",
+        "self.rng.uniform(ceiling / 2, ceiling)",
+        "self.rng.uniform(ceiling, ceiling * 1.5)",
+        SUPERVISION,
+    ),
+    Mutant(
+        "supervisor/decide.py",
+        "a stable life does not wipe the row of crashes",
+        "streak = 1 if was_stable else child.streak + 1",
+        "streak = child.streak + 1",
+        SUPERVISION,
+    ),
+    Mutant(
+        "supervisor/decide.py",
+        "a late timer starts a child",
+        'child.phase == "waiting" and child.serial == serial and',
+        'child.phase == "waiting" and',
+        SUPERVISION,
+    ),
+    Mutant(
+        "supervisor/decide.py",
+        "a late report is taken for one of the live incarnation",
+        'child.serial != serial or child.phase in ("waiting", "stopped")',
+        'child.phase in ("waiting", "stopped")',
+        SUPERVISION,
+    ),
+    Mutant(
+        "supervisor/decide.py",
+        "a child on trial is treated like any other",
+        "(child.on_trial and not was_stable) or",
+        "",
+        SUPERVISION,
+    ),
+    Mutant(
+        "supervisor/decide.py",
+        "one significant child is all of them",
+        'others = any(other.spec.significant and other.phase != "stopped" for other in self.children.values())',
+        "others = False",
+        SUPERVISION,
+    ),
+    Mutant(
+        "supervisor/tree.py",
+        "leaving by an exception waits for a drain that has begun",
+        "        if not drain:\n            for child in self._by_key.values():\n",
+        "        if False:\n            for child in self._by_key.values():\n",
+        SUPERVISION,
+    ),
+    Mutant(
+        "supervisor/tree.py",
+        "the ordered stop has no deadline",
+        '            self._nursery.start_soon(self._hurry, name="nexus3 shutdown deadline")\n',
+        "            pass\n",
+        SUPERVISION,
+    ),
+    Mutant(
+        "supervisor/tree.py",
+        "the body's own error gives way to the escalation",
+        '                body_error.add_note(f"meanwhile: {self._escalation} ({self._escalation.__cause__!r})")\n',
+        "                raise self._escalation\n",
+        SUPERVISION,
+    ),
+    Mutant(
+        "supervisor/tree.py",
+        "a caller that gives up a start leaves the child behind",
+        "            self._take_back(child)\n",
+        "",
+        SUPERVISION,
+    ),
+    Mutant(
+        "supervisor/tree.py",
+        "a child runs in the context of whoever restarts it",
+        "        child.context.copy().run(\n",
+        "        trio.lowlevel.current_task().context.copy().run(\n",
+        SUPERVISION,
+    ),
+    Mutant(
+        "supervisor/runner.py",
+        "a start may take for ever",
+        "        self._wait.deadline = trio.current_time() + self._spec.start_timeout\n",
+        "",
+        SUPERVISION,
+    ),
+    Mutant(
+        "supervisor/runner.py",
+        "nobody is reported as stuck",
+        '            self._is_stuck("".join(_stacks(self._task)))\n',
+        "            pass\n",
+        SUPERVISION,
+    ),
+    Mutant(
+        "supervisor/runner.py",
+        "the stack of a stuck child stops at its own task",
+        "            yield from _stacks(child)\n",
+        "            pass\n",
+        SUPERVISION,
+    ),
+    Mutant(
+        "supervisor/runner.py",
+        "Control-C in a child is a crash",
+        "        if self.interrupt is not None:\n            return\n",
+        "        self.interrupt = None\n",
+        SUPERVISION,
+    ),
+    Mutant(
+        "supervisor/runner.py",
+        "a child may return before it was ready",
+        "                    if not self._is_ready and not self._scope.cancel_called:\n",
+        "                    if False:\n",
+        SUPERVISION,
+    ),
+    Mutant(
+        "supervisor/child.py",
+        "a watch ends without a word",
+        "                watcher.send_nowait(Down(self.spec.name, self.generation, reason))\n",
+        "                pass\n",
+        SUPERVISION,
+    ),
+    Mutant(
+        "supervisor/child.py",
+        "a wait for a start goes on when the child is gone",
+        "        self._settle(math.inf, None, self._stopped())\n",
+        "",
+        SUPERVISION,
+    ),
+    Mutant(
+        "supervisor/child.py",
+        "a restart is answered by the incarnation that it ends",
+        "if pending.after < generation]",
+        "if pending.after <= generation]",
+        SUPERVISION,
+    ),
+    Mutant(
+        "supervisor/dynamic.py",
+        "readiness is not awaited",
+        "    return found is not None and found.kind is not inspect.Parameter.POSITIONAL_ONLY\n",
+        "    return False\n",
+        SUPERVISION,
+    ),
+    Mutant(
+        "supervisor/dynamic.py",
+        "the house's intensity does not hold for the host's tasks",
+        "        intensity=policy.intensity,\n",
+        "",
+        SUPERVISION,
+    ),
+    # -- control
+    Mutant(
+        "runtime.py",
+        "what a removed provider did is forgotten",
+        "                self._admission.counters.update(slot.counters)  # what it did stays done\n",
+        "",
+        ("tests/actors/test_snapshot.py", "tests/schedules"),
+    ),
+    Mutant(
+        "runtime.py",
+        "a restart gives running requests no time",
+        "            with trio.move_on_after(self.config.supervisor.restart_grace):\n",
+        "            with trio.move_on_after(0):\n",
+        SUPERVISION,
     ),
 )
 

@@ -9,7 +9,13 @@ from nexus3.supervisor.spec import ChildSpec, DynamicPolicy, Restart, Run
 
 
 def dynamic_spec(
-    name: str, fn: Callable[..., Awaitable[object]], args: tuple[object, ...], restart: Restart, policy: DynamicPolicy
+    name: str,
+    fn: Callable[..., Awaitable[object]],
+    args: tuple[object, ...],
+    policy: DynamicPolicy,
+    *,
+    restart: Restart,
+    significant: bool,
 ) -> ChildSpec:
     """The child that runs ``fn(*args)``; forgotten when it has ended for good."""
     return ChildSpec(
@@ -21,6 +27,7 @@ def dynamic_spec(
         on_exhausted=policy.on_exhausted,
         park_for=policy.park_for,
         start_timeout=policy.start_timeout,
+        significant=significant,
         dynamic=True,
         stages=policy.stages,
     )

@@ -103,7 +103,7 @@ class Incarnation:
         self._scope.cancel(reason=reason)
 
     @trio.lowlevel.enable_ki_protection
-    async def _live(self) -> None:
+    async def _live(self) -> None:  # noqa: ASYNC910 - it ends at once where it was stopped before it began
         self._task = trio.lowlevel.current_task()
         try:
             with self._scope:

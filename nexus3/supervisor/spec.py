@@ -19,6 +19,9 @@ Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
 AutoShutdown = Literal["never", "any_significant", "all_significant"]
 """When the supervisor ends by itself: never; when a significant child has ended for good; when all of them have."""
 
+OnExhausted = Literal["park", "escalate"]
+"""What becomes of a child that crashes too often: it rests; or the whole supervisor gives up."""
+
 ChildState = Literal["starting", "ready", "restarting", "parked", "stopped"]
 
 
@@ -83,7 +86,7 @@ class ChildSpec:
     restart: Restart = "permanent"
     backoff: Backoff = field(default_factory=Backoff)
     intensity: Intensity = field(default_factory=Intensity)
-    on_exhausted: Literal["park", "escalate"] = "park"
+    on_exhausted: OnExhausted = "park"
     park_for: float = 30.0
     start_timeout: float = 10.0
     significant: bool = False
@@ -111,7 +114,7 @@ class DynamicPolicy:
 
     backoff: Backoff = field(default_factory=Backoff)
     intensity: Intensity = field(default_factory=Intensity)
-    on_exhausted: Literal["park", "escalate"] = "park"
+    on_exhausted: OnExhausted = "park"
     park_for: float = 30.0
     start_timeout: float = 10.0
     stages: Stages = field(default_factory=Stages)

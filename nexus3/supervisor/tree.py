@@ -84,6 +84,11 @@ class Tree:
 
     # -- children
 
+    @property
+    def is_open(self) -> bool:
+        """Children may be added. False from the moment at which the block ends, by whatever cause."""
+        return self._state.stage in ("new", "open")
+
     @enable_ki_protection
     def add(self, spec: ChildSpec) -> None:
         """Supervise one more child, from now on or from the block's start. Synchronous; does not wait for readiness.
@@ -113,17 +118,18 @@ class Tree:
         *args: object,
         name: str | None = None,
         restart: Restart = "permanent",
+        significant: bool = False,
     ) -> str:
         """Supervise ``fn(*args)``, any async callable, in a copy of the present context. Returns the child's name.
 
         One that takes ``task_status`` is ready when it calls ``task_status.started()``; any other at once. It is
-        forgotten when it has ended for good.
+        forgotten when it has ended for good. ``significant``: that counts for the supervisor's ``auto_shutdown``.
 
         Raises:
-            ValueError: the name is taken.
+            ValueError: the name is taken, or the callable is significant where that has no meaning.
             RuntimeError: the supervisor is closed.
         """
-        spec = self._dynamic_spec(fn, args, name, restart)
+        spec = self._dynamic_spec(fn, args, name, restart, significant=significant)
         self.add(spec)
         return spec.name
 
@@ -134,6 +140,7 @@ class Tree:
         *args: object,
         name: str | None = None,
         restart: Restart = "permanent",
+        significant: bool = False,
     ) -> object:
         """The same, and wait until it is ready. Returns what the first incarnation was started with.
 
@@ -141,14 +148,14 @@ class Tree:
         child back: it has ended, or is reported as stuck, when the cancellation goes on.
 
         Raises:
-            ValueError: the name is taken.
+            ValueError: the name is taken, or the callable is significant where that has no meaning.
             RuntimeError: the supervisor is not running.
             ChildStopped: it was stopped before it was ready.
             TimeoutError: it was not ready in time.
         """
         if self._nursery is None:
             raise RuntimeError("the supervisor is not running")
-        child = self._register(self._dynamic_spec(fn, args, name, restart))
+        child = self._register(self._dynamic_spec(fn, args, name, restart, significant=significant))
         pending = child.expect_start()
         self._take(s.Add(self._keyed(child), first_or_never=True))
         try:
@@ -237,7 +244,7 @@ class Tree:
                             with self._body:
                                 yield
                                 await drain()
-                    except BaseException as error:  # noqa: BLE001 - re-raised below, as the same object
+                    except BaseException as error:  # noqa: BLE001, ASYNC103 - re-raised below, as the same object
                         body_error = error
                     finally:
                         # From here the children end within their own bounds; an outer cancel must not cut that short.
@@ -246,7 +253,7 @@ class Tree:
                             abandon()
                         finally:
                             self._end(drain=body_error is None and not self._body.cancel_called)
-            except BaseException as error:  # noqa: BLE001 - re-raised below
+            except BaseException as error:  # noqa: BLE001, ASYNC103 - re-raised below
                 house_error = error
         self._raise(body_error, house_error)
 
@@ -400,7 +407,7 @@ class Tree:
     # -- names
 
     def _register(self, spec: ChildSpec) -> SupervisedChild:
-        if self._state.stage not in ("new", "open"):
+        if not self.is_open:
             raise RuntimeError("the supervisor is closed: it takes no more children")
         check_child(spec, self.children, self._state.spec.auto_shutdown)
         key = spec.name
@@ -414,14 +421,20 @@ class Tree:
         return child.spec if child.key == child.spec.name else replace(child.spec, name=child.key)
 
     def _dynamic_spec(
-        self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...], name: str | None, restart: Restart
+        self,
+        fn: Callable[..., Awaitable[object]],
+        args: tuple[object, ...],
+        name: str | None,
+        restart: Restart,
+        *,
+        significant: bool,
     ) -> ChildSpec:
         if name is None:
             name = name_of(fn)
             while name in self.children:
                 self._named += 1
                 name = f"{name_of(fn)}-{self._named}"
-        return dynamic_spec(name, fn, args, restart, self._dynamic)
+        return dynamic_spec(name, fn, args, self._dynamic, restart=restart, significant=significant)
 
     def _find(self, name: str) -> SupervisedChild:
         try:

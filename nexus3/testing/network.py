@@ -179,6 +179,7 @@ class _Player:
     async def data(self) -> bytes:
         self.client_acts()
         if self.ending == "read":
+            await trio.lowlevel.checkpoint()
             return b""
         step = await self._next()
         if isinstance(step, Chunk):

@@ -61,24 +61,40 @@ def test_no_limit_can_be_switched_off(name: str, value: object) -> None:
 def test_the_supervisor_tries_five_times_in_half_a_minute_then_parks() -> None:
     assert Config().supervisor == SupervisorSettings()
     assert SupervisorSettings().model_dump() == {
+        "strategy": "one_for_one",
         "max_restarts": 5,
         "restart_window": 30.0,
+        "max_total_restarts": None,
+        "total_restart_window": 30.0,
         "on_exhausted": "park",
         "park_for": 30.0,
         "backoff_min": 0.1,
         "backoff_max": 5.0,
         "backoff_factor": 2.0,
         "reset_after": 60.0,
+        "start_timeout": 10.0,
+        "restart_grace": 5.0,
+        "cancel_grace": 2.0,
+        "shutdown_timeout": 30.0,
+        "auto_shutdown": "never",
     }
     given = {
+        "strategy": "rest_for_one",
         "max_restarts": 0,
         "restart_window": 1.5,
+        "max_total_restarts": 7,
+        "total_restart_window": 6.5,
         "on_exhausted": "escalate",
         "park_for": 2.5,
         "backoff_min": 3.5,
         "backoff_max": 4.5,
         "backoff_factor": 1.0,
         "reset_after": 5.5,
+        "start_timeout": 7.5,
+        "restart_grace": 8.5,
+        "cancel_grace": 9.5,
+        "shutdown_timeout": 10.5,
+        "auto_shutdown": "all_significant",
     }
     assert Config.model_validate({"supervisor": given}).supervisor.model_dump() == given
 

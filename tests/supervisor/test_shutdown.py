@@ -144,6 +144,16 @@ async def test_leaving_by_an_exception_cuts_a_drain_that_has_begun(autojump_cloc
     assert trio.current_time() == pytest.approx(1)
 
 
+async def test_a_cancel_that_comes_while_the_children_end_finds_nothing_to_cancel(autojump_clock: MockClock) -> None:
+    log: list[str] = []
+    with trio.CancelScope() as outer:
+        async with block(Tree([ChildSpec("a", ends_after(2, log, "a"))], Random(1))):
+            outer.deadline = trio.current_time() + 1
+    assert log == ["a"]
+    assert trio.current_time() == pytest.approx(2)
+    assert not outer.cancelled_caught, "the body had ended, and so has the block"
+
+
 def raises(error: BaseException) -> Callable[[], object]:
     async def run() -> None:
         await trio.sleep(1)
