@@ -1,13 +1,16 @@
 """What a caller asks: the completion request and its tools. Validated once, here."""
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
 
 from nexus3.wire import openai_shapes
 from nexus3.wire.messages import CacheMark, Frozen, JsonObject, Message, Role
+
+if TYPE_CHECKING:
+    from nexus3.wire.function_tool import FunctionTool
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 Priority = Literal["interactive", "normal", "batch"]
@@ -26,6 +29,23 @@ class Tool(Frozen):
     parameters: JsonObject = Field(default_factory=dict)
     strict: bool | None = None
     cache: CacheMark | None = None
+
+    @classmethod
+    def from_function(
+        cls,
+        fn: Callable[..., object],
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        timeout: float | None = None,
+    ) -> "FunctionTool":
+        """The tool that a function is, by its signature and docstring.
+
+        See :func:`nexus3.wire.function_tool.tool_from_function`.
+        """
+        from nexus3.wire.function_tool import tool_from_function  # here, for that module is built on this one
+
+        return tool_from_function(fn, name=name, description=description, timeout=timeout)
 
     @model_validator(mode="before")
     @classmethod
