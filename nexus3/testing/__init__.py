@@ -5,9 +5,10 @@
     async with open_house([Answer(status=529), Answer("Hello")]) as (supervisor, network):
         done = await supervisor.complete(request)
 
-Nothing here opens a socket, so that ``trio.testing.MockClock(autojump_threshold=0)`` (or the ``autojump_clock`` fixture
-of pytest-trio) runs hours of timeouts in no time. :mod:`steps <nexus3.testing.steps>` say what a provider does;
-:mod:`fixtures <nexus3.testing.fixtures>` is an optional pytest plugin.
+:func:`open_house` opens no socket, so that ``trio.testing.MockClock(autojump_threshold=0)`` (or the ``autojump_clock``
+fixture of pytest-trio) runs hours of timeouts in no time. :mod:`steps <nexus3.testing.steps>` say what a provider does;
+:mod:`fixtures <nexus3.testing.fixtures>` is an optional pytest plugin. Where real sockets are wanted, and trouble on
+them, :mod:`toxic <nexus3.testing.toxic>` is a proxy that makes it.
 """
 
 from nexus3.runtime import Supervisor
