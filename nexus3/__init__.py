@@ -4,6 +4,7 @@
 #   supervisor/  whether it keeps running: children, restarts, the block
 #   observe/     what operators are told: the log catalogue
 #   config/      files, environment, defaults;  directory.py  what is configured now;  runtime.py  puts all together
+#   tools/       functions as tools, the tool loop, answers as objects (import it by its own name)
 #   provider/    the original's face;  loopback/  the bundled local provider;  testing/, cli/  above everything
 """The LLM runtime for trio: supervised provider actors, typed requests in, streamed events out."""
 

@@ -4,10 +4,10 @@ import os
 from functools import partial
 from random import Random
 
+from nexus3.actors.credentials import secrets_of
 from nexus3.actors.provider import run_provider
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.route import Route, choose
-from nexus3.actors.secrets import Secret
 from nexus3.actors.settings import ProviderConfig
 from nexus3.actors.slot import Slot
 from nexus3.actors.transport import OpenTransport
@@ -101,8 +101,7 @@ class Directory:
 
     def _resolve(self, name: str, settings: ProviderConfig) -> ResolvedProvider:
         provider = resolve(name, settings, os.environ)
-        secrets = [secret for secret in (provider.api_key, provider.proxy) if isinstance(secret, Secret)]
-        self._redact.learn(secret.get_secret_value() for secret in secrets)
+        self._redact.learn(secrets_of(provider))
         if self._strict:
             require_keys(provider)
         elif provider.unconfigured is not None:

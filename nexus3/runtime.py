@@ -279,7 +279,9 @@ async def open_supervisor(
         async with open_loopback() as server, open_supervisor(server.config, strict=strict) as supervisor:
             yield supervisor
         return
-    async with _open(load_config(config), open_transport, strict=strict) as supervisor:
+    # Under the same name: what was given may hold keys in plain text, and a traceback may show this frame's locals.
+    config = load_config(config)
+    async with _open(config, open_transport, strict=strict) as supervisor:
         yield supervisor
 
 

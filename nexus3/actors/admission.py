@@ -8,13 +8,14 @@ import trio
 
 from nexus3.actors.client import Submission
 from nexus3.actors.forward import forward
+from nexus3.actors.gatekeeper import Ask
 from nexus3.actors.reply import ReplyStream
-from nexus3.actors.route import Route, with_defaults
+from nexus3.actors.route import Route, may_fall_back, with_defaults
 from nexus3.actors.slot import Slot
-from nexus3.actors.ticket import Ticket
+from nexus3.actors.ticket import Ticket, failed
 from nexus3.observe import catalog
 from nexus3.observe.log import Log
-from nexus3.wire.events import StreamEvent
+from nexus3.wire.events import FallbackSelected, StreamEvent
 from nexus3.wire.failures import Failure, fail
 from nexus3.wire.requests import CompletionRequest
 
@@ -87,11 +88,44 @@ class Admission:
 
     def _address(self, ticket: Ticket, route: Route) -> None:
         slot = self._slots[route.provider]
-        ticket.provider, ticket.model = route.provider, route.model_id
         ticket.deadline = ticket.accepted_at + (ticket.request.timeout or slot.provider.request_timeout)
-        ticket.request = with_defaults(ticket.request, route.settings)
-        ticket.route = route
+        if ticket.asked.fallbacks is not None:
+            ticket.fallbacks = list(ticket.asked.fallbacks)
+        elif route.settings is not None:
+            ticket.fallbacks = list(route.settings.fallbacks)
+        _send_to(ticket, route)
+        slot.move_on = self._move_on
         slot.admit(ticket)
+
+    def _move_on(self, ticket: Ticket, failure: Failure) -> bool:
+        """Take a ticket that failed to the slot of its next fallback; false where there is none.
+
+        Its number, deadline and reader stay; attempts count on, and those allowed at one place begin anew. What the
+        reader was told so far is notices only.
+        """
+        if not ticket.fallbacks or self._refusal is not None or not may_fall_back(failure, emitted=ticket.emitted):
+            return False
+        here = self._slots.get(ticket.provider)
+        while ticket.fallbacks:
+            route = self._find(ticket.asked.model_copy(update={"model": ticket.fallbacks.pop(0)}))
+            if isinstance(route, Failure) or trio.current_time() >= ticket.deadline:
+                continue
+            there = self._slots[route.provider]
+            if not there.is_able and ticket.fallbacks:
+                continue  # a later one may be
+            moved = {"request": ticket.id, "actor": ticket.provider, "to": route.provider, "model": route.model_id}
+            why = {"kind": failure.kind, "reason": failure.reason}
+            ticket.context.run(self._log, catalog.REQUEST_MOVED, {**moved, **why})
+            ticket.hops.append(FallbackSelected(route.provider, route.model_id, failed(ticket, failure).error))
+            if here is not None:
+                here.let_go(ticket)
+            _send_to(ticket, route)
+            ticket.attempts_here = ticket.timeouts_here = 0
+            ticket.attempt_failure = ticket.decoder = ticket.scope = None
+            there.move_on = self._move_on
+            there.take_over(ticket)
+            return True
+        return False
 
     @trio.lowlevel.enable_ki_protection
     async def take_in(self, submissions: trio.MemoryReceiveChannel[Submission], caller: str | None) -> None:
@@ -130,7 +164,7 @@ class Admission:
         for _ in range(2):
             await trio.lowlevel.checkpoint()
         self._refuse(DRAINING)
-        for slot in self._slots.values():
+        for slot in list(self._slots.values()):
             await slot.drained()
         while self._forwarding:
             self._forwarded = trio.Event()
@@ -151,3 +185,10 @@ class Admission:
         self._refusal = reason
         for slot in self._slots.values():
             slot.close(reason)
+
+
+def _send_to(ticket: Ticket, route: Route) -> None:
+    """Write the address on it, and what the alias's settings add to the request."""
+    ticket.provider, ticket.model, ticket.route = route.provider, route.model_id, route
+    ticket.request = with_defaults(ticket.asked, route.settings)
+    ticket.ask = Ask(ticket.request, route.model_id, route.settings)

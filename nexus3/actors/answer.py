@@ -8,6 +8,7 @@ import msgspec
 import trio
 
 from nexus3.actors.limits import Limits
+from nexus3.actors.slot import Slot
 from nexus3.actors.ticket import Ticket
 from nexus3.actors.transport import Response, TransportFault
 from nexus3.actors.watch import Watch
@@ -23,7 +24,10 @@ OnReply = Callable[[Reply, str | None], None]
 class Answer:
     """One attempt's answer. ``on_reply`` is called once, as soon as the answer is complete."""
 
-    def __init__(self, ticket: Ticket, codec: Codec, target: Target, limits: Limits, on_reply: OnReply) -> None:
+    def __init__(
+        self, slot: Slot, ticket: Ticket, codec: Codec, target: Target, limits: Limits, on_reply: OnReply
+    ) -> None:
+        self._slot = slot
         self._ticket = ticket
         self._codec = codec
         self._target = target
@@ -44,6 +48,8 @@ class Answer:
         """
         self._status = response.status
         self._request_id = request_id_of(response.headers)
+        if self._ticket.stake is not None:
+            self._slot.gates.learn(self._ticket.stake, response.headers, wall_now=wall_clock(), now=trio.current_time())
         failure = await self._read(response, watch, stream=stream, wall_clock=wall_clock)
         return failure and self._described(failure)
 
@@ -164,8 +170,11 @@ class Answer:
     def _mark_emitted(self, emitted: bool) -> None:
         # Before the hand-over: a crash in between must not lead to a repetition.
         if emitted and not self._ticket.emitted:
+            now = trio.current_time()
             self._ticket.emitted = True
-            self._ticket.first_event_at = trio.current_time()
+            self._ticket.first_event_at = now
+            if self._ticket.stake is not None:
+                self._slot.gates.answered(self._ticket.stake, now)
 
     def _conclude(self, outcome: Reply | Failure) -> Failure | None:
         if isinstance(outcome, Failure):

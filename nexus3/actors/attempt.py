@@ -8,7 +8,8 @@ from nexus3.actors.answer import Answer, OnReply
 from nexus3.actors.credentials import Credentials
 from nexus3.actors.pipe import Batch
 from nexus3.actors.resolved import ResolvedProvider
-from nexus3.actors.ticket import Ticket
+from nexus3.actors.slot import Slot
+from nexus3.actors.ticket import Ticket, out_of_time
 from nexus3.actors.transport import Transport, TransportFault
 from nexus3.actors.watch import Watch
 from nexus3.wire.catalog import Target
@@ -18,6 +19,7 @@ from nexus3.wire.failures import Failure, ProviderError, fail
 
 
 async def attempt(
+    slot: Slot,
     ticket: Ticket,
     target: Target,
     provider: ResolvedProvider,
@@ -27,11 +29,13 @@ async def attempt(
     stream: bool,
     wall_clock: Callable[[], float],
     on_reply: OnReply,
+    on_lag: Callable[[float], None],
 ) -> Failure | None:
     """Make one attempt; its events go to the ticket as they arrive.
 
     ``on_reply`` is called as soon as the answer is complete, before the connection is drained for reuse; then the
     result is ``None``. Else it is the failure, which the caller completes with provider, attempts and partial content.
+    Where that may be a timeout of ours, ``on_lag`` was told for how many seconds our own loop stood still meanwhile.
     Cancelling closes the connection at once.
 
     Raises:
@@ -47,8 +51,9 @@ async def attempt(
         problem = f"The request has {len(encoded.body)} bytes; max_request_bytes allows {limits.max_request_bytes}."
         return fail("limit", "max_request_bytes", problem, phase="request")
     ticket.decoder = None
-    started: Batch = [AttemptStarted(ticket.attempts, target.provider, target.model)]
-    if ticket.attempts == 1:
+    started: Batch = [*ticket.hops, AttemptStarted(ticket.attempts, target.provider, target.model)]
+    ticket.hops.clear()
+    if ticket.attempts_here == 1:
         started += encoded.notices
     if ticket.pending_notices:
         started += ticket.pending_notices
@@ -66,9 +71,9 @@ async def attempt(
         ticket.sent = True
         watch.sent()
 
-    answer = Answer(ticket, codec, target, limits, on_reply)
+    answer = Answer(slot, ticket, codec, target, limits, on_reply)
     cut = _NO_END
-    with watch.scope as ticket.scope:
+    with watch.timer as ticket.scope:
         try:
             await ticket.deliver(started, limits.stall_timeout)
             secret_headers = await credentials.headers()
@@ -86,24 +91,14 @@ async def attempt(
             cut = fault.failure
     if ticket.terminal is not None:
         return None  # the answer was complete and only the drain was cut off, or somebody ended the request
-    if watch.scope.cancelled_caught:
+    on_lag(watch.lag())
+    if watch.timer.scope.cancelled_caught:
         if ticket.deadline <= trio.current_time():
             return out_of_time(ticket)
         cut = watch.failure()
     with trio.CancelScope(deadline=ticket.deadline) as ticket.scope:
         return await answer.cut_off(cut)
     return out_of_time(ticket)
-
-
-def out_of_time(ticket: Ticket) -> Failure:
-    """The ticket's own deadline has passed while it was at work."""
-    seconds = ticket.deadline - ticket.accepted_at
-    return fail(
-        "timeout",
-        "deadline",
-        f"The request's deadline of {seconds:g} s has passed.",
-        phase="stream" if ticket.emitted else "first_event" if ticket.sent else "connect",
-    )
 
 
 _NO_END = fail("internal", "no_end", "The exchange ended without an outcome.")

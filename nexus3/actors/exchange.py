@@ -1,15 +1,16 @@
-"""One ticket on one actor: attempts until it is settled. The only retry loop in the system."""
+"""One ticket on one actor: an attempt, and what follows from it. The one place where a retry is decided."""
 
 import time
 from random import Random
 
 import trio
 
-from nexus3.actors.attempt import attempt, out_of_time
+from nexus3.actors.attempt import attempt
 from nexus3.actors.credentials import Credentials
 from nexus3.actors.gates.retry import Policy, delay_before_retry
 from nexus3.actors.resolved import ResolvedProvider
-from nexus3.actors.ticket import SlowConsumer, Ticket, failed
+from nexus3.actors.slot import Slot
+from nexus3.actors.ticket import SlowConsumer, Ticket, failed, out_of_time
 from nexus3.actors.transport import Transport
 from nexus3.observe import catalog
 from nexus3.observe.log import Log
@@ -20,6 +21,7 @@ from nexus3.wire.failures import Failure, fail
 
 
 async def exchange(
+    slot: Slot,
     ticket: Ticket,
     target: Target,
     provider: ResolvedProvider,
@@ -30,7 +32,8 @@ async def exchange(
     rng: Random,
     log: Log,
 ) -> None:
-    """Run the ticket's attempts; the ticket is settled when this returns. Cancelling leaves it as it is.
+    """Make one attempt. When this returns the ticket is settled, waits in a mailbox for its next attempt, or has moved
+    to another slot. Cancelling leaves it as it is.
 
     Wherever it waits, the innermost scope is the ticket's own and has its deadline: settling the ticket ends the wait.
     """
@@ -51,60 +54,79 @@ async def exchange(
             )
         )
 
-    timeouts = 0
-    while True:
-        ticket.attempts += 1
-        ticket.sent = False
-        try:
-            failure = await attempt(
-                ticket, target, provider, transport, credentials, stream=stream, wall_clock=time.time, on_reply=complete
-            )
-            if failure is None or ticket.terminal is not None:
-                return  # complete, or somebody else ended it while the last bytes came
-            timeouts += _is_our_timeout(failure)
-            delay = delay_before_retry(
-                failure,
-                _policy_of(provider),
-                attempts=ticket.attempts,
-                timeouts=timeouts,
-                emitted=ticket.emitted,
-                remaining=min(ticket.deadline, ticket.patience) - trio.current_time(),
-                rng=rng,
-            )
-            if delay is None:
-                ticket.fail(failure)
-                return
-            log(
-                catalog.REQUEST_RETRYING,
-                {
-                    "request": ticket.id,
-                    "actor": target.provider,
-                    "attempt": ticket.attempts,
-                    "delay": delay,
-                    "kind": failure.kind,
-                    "reason": failure.reason,
-                    "status": failure.status,
-                },
-            )
-            scheduled = RetryScheduled(ticket.attempts, delay, failed(ticket, failure).error)
-            if not await _backed_off(ticket, scheduled, provider.limits.stall_timeout):
-                return
-        except SlowConsumer:
-            seconds = provider.limits.stall_timeout
-            ticket.fail(
-                fail("slow_consumer", "stall_timeout", f"The stream was not read for {seconds:g} s.", phase="stream")
-            )
+    def note_lag(seconds: float) -> None:
+        ticket.lag = seconds
+
+    ticket.attempts += 1
+    ticket.attempts_here += 1
+    ticket.lag = 0.0
+    ticket.attempt_failure = None
+    ticket.sent = False
+    try:
+        failure = await attempt(
+            slot,
+            ticket,
+            target,
+            provider,
+            transport,
+            credentials,
+            stream=stream,
+            wall_clock=time.time,
+            on_reply=complete,
+            on_lag=note_lag,
+        )
+        if failure is None or ticket.terminal is not None:
+            return  # complete, or somebody else ended it while the last bytes came
+        failure = credentials.cleaned(failure)
+        ticket.attempt_failure = failure
+        delay = _delay(slot, ticket, failure, provider, rng)
+        if delay is None:
+            slot.give_up(ticket, failure)
             return
-
-
-async def _backed_off(ticket: Ticket, scheduled: RetryScheduled, stall_timeout: float) -> bool:
-    """Tell of the wait, and wait; true where the ticket still runs then."""
-    with trio.CancelScope(deadline=ticket.deadline) as ticket.scope:
-        await ticket.deliver([scheduled], stall_timeout)
-        await trio.sleep(scheduled.delay)
-    if ticket.terminal is None and ticket.scope.cancelled_caught:
+        log(
+            catalog.REQUEST_RETRYING,
+            {
+                "request": ticket.id,
+                "actor": target.provider,
+                "attempt": ticket.attempts,
+                "delay": delay,
+                "kind": failure.kind,
+                "reason": failure.reason,
+                "status": failure.status,
+            },
+        )
+        scheduled = RetryScheduled(ticket.attempts, delay, failed(ticket, failure).error)
+        due = trio.current_time() + delay
+        with trio.CancelScope(deadline=ticket.deadline) as ticket.scope:
+            await ticket.deliver([scheduled], provider.limits.stall_timeout)
+    except SlowConsumer:
+        seconds = provider.limits.stall_timeout
+        ticket.fail(
+            fail("slow_consumer", "stall_timeout", f"The stream was not read for {seconds:g} s.", phase="stream")
+        )
+        return
+    if ticket.scope.cancelled_caught:
         ticket.fail(out_of_time(ticket))
-    return ticket.terminal is None
+    slot.postpone(ticket, due)
+
+
+def _delay(slot: Slot, ticket: Ticket, failure: Failure, provider: ResolvedProvider, rng: Random) -> float | None:
+    """Seconds before the next attempt at this provider; ``None`` where there is none."""
+    is_timeout = _is_our_timeout(failure)
+    ticket.timeouts_here += is_timeout
+    now = trio.current_time()
+    delay = delay_before_retry(
+        failure,
+        _policy_of(provider),
+        attempts=ticket.attempts_here,
+        timeouts=ticket.timeouts_here,
+        emitted=ticket.emitted,
+        remaining=min(ticket.deadline, ticket.patience) - now,
+        rng=rng,
+    )
+    if delay is None or not slot.gates.pays_retry(is_timeout=is_timeout, now=now):
+        return None
+    return delay
 
 
 def _is_our_timeout(failure: Failure) -> bool:
@@ -120,4 +142,5 @@ def _policy_of(provider: ResolvedProvider) -> Policy:
         max_delay=limits.max_retry_delay,
         max_throttle_delay=limits.max_throttle_delay,
         max_retry_after=limits.max_retry_after,
+        retry_unsafe=provider.retry_unsafe,
     )

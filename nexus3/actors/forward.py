@@ -10,7 +10,7 @@ import trio
 
 from nexus3.actors.reply import ReplyStream
 from nexus3.actors.ticket import Ticket
-from nexus3.wire.events import StreamEvent
+from nexus3.wire.events import StreamComplete, StreamEvent, StreamFailed
 from nexus3.wire.failures import fail
 
 
@@ -29,10 +29,14 @@ async def forward(
     terminal, which is told as a dead letter. A receiver that has left ends the request.
     """
     delivered = False
+    in_hand: list[StreamEvent] = []
     with reply_to:
         try:
             async for event in stream:
-                if not await _send(reply_to, event, stall_timeout):
+                in_hand = [event]
+                is_sent = await _send(reply_to, event, stall_timeout)
+                in_hand = []
+                if not is_sent:
                     seconds = f"{stall_timeout:g} s"
                     ticket.fail(
                         fail("slow_consumer", "reply_full", f"reply_to was full for {seconds}.", phase="stream")
@@ -43,7 +47,7 @@ async def forward(
         except trio.BrokenResourceError:
             ticket.fail(fail("cancelled", "caller_left", "The receiver of reply_to was closed.", retryable=False))
         except trio.Cancelled:
-            delivered = _flush(stream, reply_to)
+            delivered = _flush([*in_hand, *stream.rest()], reply_to)
             raise
         finally:
             stream.close()
@@ -61,11 +65,11 @@ async def _send(channel: trio.MemorySendChannel[StreamEvent], event: StreamEvent
     return True
 
 
-def _flush(stream: ReplyStream, channel: trio.MemorySendChannel[StreamEvent]) -> bool:
+def _flush(events: list[StreamEvent], channel: trio.MemorySendChannel[StreamEvent]) -> bool:
     """The block ends: hand over what fits without waiting; whether the terminal was among it."""
     try:
-        for event in stream.rest():
+        for event in events:
             channel.send_nowait(event)
     except (trio.WouldBlock, trio.BrokenResourceError):
         return False
-    return True
+    return bool(events) and isinstance(events[-1], StreamComplete | StreamFailed)

@@ -98,23 +98,36 @@ async def _serve(
     rng: Random,
     log: Log,
 ) -> None:
-    """One request, from admission to its terminal event; its place is given back whatever happens."""
+    """One attempt of one request; its place and its stake in the gates are given back whatever happens."""
+    ticket.task = trio.lowlevel.current_task()
     try:
         if ticket.terminal is not None:
             return
         route = ticket.route
         assert route is not None, "admission set it"
-        target = aim(route.model_id, route.settings.max_tokens if route.settings else None)
-        stream = wants_stream(provider, route.settings)
-        await exchange(ticket, target, provider, transport, credentials, stream=stream, rng=rng, log=log)
-    except ActorFault:
-        raise
+        # No name for the target: it has the extra headers in it, and a traceback may show this frame's locals.
+        await exchange(
+            slot,
+            ticket,
+            aim(route.model_id, route.settings.max_tokens if route.settings else None),
+            provider,
+            transport,
+            credentials,
+            stream=wants_stream(provider, route.settings),
+            rng=rng,
+            log=log,
+        )
+    except ActorFault as fault:
+        # Without the frames below, and what they were about: a traceback that shows locals would show the key.
+        fault.__cause__ = fault.__context__ = None
+        raise fault.with_traceback(None)  # noqa: B904 - it is the same exception
     except ConfigError as error:
-        ticket.fail(fail("bad_request", "no_url", str(error)))
+        slot.give_up(ticket, fail("bad_request", "no_url", str(error)))
     except Exception as error:  # noqa: BLE001 - a bug in one request must not end the others
-        # Without the values of locals, which may hold the key.
-        trace = "".join(traceback.format_exception(error))
+        # Without the values of locals, which may hold the key; so may a foreign exception's message.
+        trace = credentials.redact("".join(traceback.format_exception(error)))
         log(catalog.REQUEST_BUG, {"request": ticket.id, "actor": slot.name, "traceback": trace})
         ticket.fail(fail("internal", "bug", f"nexus3 failed with {type(error).__name__}; please report it."))
     finally:
+        ticket.task = None
         slot.release(ticket)

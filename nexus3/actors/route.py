@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.settings import ModelConfig, ModelTarget
 from nexus3.wire.catalog import Target
+from nexus3.wire.failures import Failure
 from nexus3.wire.requests import CompletionRequest
 from nexus3.wire.urls import endpoint_url
 
@@ -27,6 +28,44 @@ def choose(places: Sequence[ModelTarget], is_able: Callable[[str], bool], rng: R
     """
     able = [place for place in places if is_able(place.provider)] or places
     return rng.choices(able, weights=[place.weight for place in able])[0]
+
+
+def may_fall_back(failure: Failure, *, emitted: bool) -> bool:
+    """Whether another model may be asked instead. Never once content was emitted; never for what the request itself is
+    to blame for, or what its caller did; for everything that another provider or model may do better."""
+    if emitted:
+        return False
+    match failure.kind:
+        case (
+            "auth"
+            | "quota"
+            | "permission"
+            | "not_found"
+            | "context_length"
+            | "rate_limit"
+            | "overloaded"
+            | "server"
+            | "transport"
+            | "protocol"
+            | "unsupported"
+            | "unavailable"
+        ):
+            return True
+        case "timeout":
+            return failure.reason not in ("deadline", "deadline_queued")
+        case (
+            "bad_request"
+            | "content_filter"
+            | "blocked"
+            | "limit"
+            | "cancelled"
+            | "slow_consumer"
+            | "actor_crashed"
+            | "internal"
+        ):
+            return False
+        case _:
+            assert_never(failure.kind)
 
 
 def target_of(provider: ResolvedProvider, model_id: str, max_tokens: int | None) -> Target:

@@ -5,11 +5,19 @@ The slot is plain synchronous state. The incarnation takes tickets from it; the 
 """
 
 import math
+import traceback
 from collections import Counter
+from collections.abc import Callable
+from random import Random
 from typing import Literal
 
 import trio
 
+from nexus3.actors.alarm import Alarm
+from nexus3.actors.fate import fate_of
+from nexus3.actors.gatekeeper import Gatekeeper
+from nexus3.actors.gates.retry import MIN_ATTEMPT
+from nexus3.actors.gates.verdict import Pass, Refuse, Verdict, Wait, within
 from nexus3.actors.mailbox import Mailbox
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.route import wants_stream
@@ -25,6 +33,12 @@ ChildState = Literal["starting", "ready", "restarting", "parked", "stopped"]
 """As the supervisor words it; spelled again here because neither side imports the other."""
 
 
+CANCEL_GRACE = 5.0
+"""Seconds after which the work of a settled request that still holds its place is reported as stuck."""
+
+SUSPECT_WITHIN = 60.0
+"""Seconds between two crashes within which the retry state that outlived the first one is made anew."""
+
 BACKSTOP_GRACE = 1.0
 """Seconds past its deadline after which a request that nobody has settled is. Reaching it is a bug, and counted."""
 
@@ -32,7 +46,9 @@ BACKSTOP_GRACE = 1.0
 class Slot:
     """One configured provider. Lives as long as its supervisor."""
 
-    def __init__(self, provider: ResolvedProvider, log: Log, names: GenAI = ESTABLISHED) -> None:
+    def __init__(
+        self, provider: ResolvedProvider, log: Log, names: GenAI = ESTABLISHED, rng: Random | None = None
+    ) -> None:
         self.name = provider.name
         self.provider = provider
         limits = provider.limits
@@ -51,6 +67,9 @@ class Slot:
         self.generation = 0
         self.restarts = 0
         self.counters: Counter[str] = Counter()
+        self.gates = Gatekeeper(provider, trio.current_time(), rng or Random(), log, self.counters)  # noqa: S311
+        self.move_on: Callable[[Ticket, Failure], bool] = lambda _ticket, _failure: False
+        """Finds another slot for a ticket that failed here before any content; the front desk's. True where it did."""
         self.fault: trio.Event = trio.Event()
         """Set to make the present incarnation crash (``nexus3.testing.crash``)."""
         self._closed: Failure | None = None
@@ -62,9 +81,12 @@ class Slot:
         self._work = trio.Event()
         self._idle = trio.Event()
         self._rest = trio.Event()
-        self._timekeeping = trio.CancelScope()
-        self._alarm = trio.CancelScope()
-        self._alarm_at = math.inf
+        self._alarm = Alarm()
+        self._opens_at = math.inf
+        """When the gates will let through what they keep waiting, or what was postponed is due."""
+        self._crashed_at = -math.inf
+        self._leaving: dict[Ticket, float] = {}
+        """Settled tickets whose work was told to end and holds its place, and when it will be called stuck."""
 
     # -- the caller's side
 
@@ -72,8 +94,7 @@ class Slot:
         """Accept the ticket, or settle it with the reason why not. Synchronous: there is no state in between."""
         ticket.on_settled = self._settled
         self.tickets[ticket.id] = ticket
-        if ticket.deadline < self._alarm_at:
-            self._wake_at(ticket.deadline)
+        self._alarm.by(ticket.deadline)
         self.counters["accepted"] += 1
         ticket.state = "queued"
         ticket.context.run(
@@ -87,18 +108,54 @@ class Slot:
                 "deadline": ticket.deadline - ticket.accepted_at,
             },
         )
+        self._queue(ticket)
+
+    @trio.lowlevel.enable_ki_protection
+    def take_over(self, ticket: Ticket) -> None:
+        """Take a ticket that another slot has accepted, and given up: its number, deadline and reader stay."""
+        ticket.on_settled = self._settled
+        self.tickets[ticket.id] = ticket
+        self._alarm.by(ticket.deadline)
+        ticket.state = "queued"
+        self._queue(ticket)
+
+    def _queue(self, ticket: Ticket) -> None:
         if self._closed is not None:
-            ticket.fail(self._closed)
+            self.give_up(ticket, self._closed)
         elif self.state == "parked":
-            ticket.fail(_PARKED)
-        elif (refusal := self.mailbox.put(ticket)) is not None:
+            self.give_up(ticket, _PARKED)
+        elif isinstance(verdict := self._may_start(ticket, trio.current_time()), Refuse):
+            self.counters[f"refused.{verdict.failure.reason}"] += 1
+            self.give_up(ticket, verdict.failure)
+        elif (refusal := self.mailbox.put(ticket, self._free_places())) is not None:
             if refusal.reason == "mailbox_full" and not self._said_full:
                 self._said_full = True
                 self._log(catalog.MAILBOX_FULL, {"actor": self.name, "waiting": len(self.mailbox)})
-            ticket.fail(refusal)
+            self.give_up(ticket, refusal)
         else:
             self._said_full = False
             self._work.set()
+
+    def _free_places(self) -> int:
+        """Places that nobody holds, and that somebody would be given now."""
+        if self.is_paused or self.state != "ready":
+            return 0
+        return max(0, self.provider.limits.max_connections - len(self.running))
+
+    def give_up(self, ticket: Ticket, failure: Failure) -> None:
+        """End a ticket here: it goes on at its next fallback where it may, else it is settled with ``failure``."""
+        if ticket.terminal is None and not self.move_on(ticket, failure):
+            ticket.fail(failure)
+
+    def let_go(self, ticket: Ticket) -> None:
+        """Forget a ticket that another slot takes over. Its place, if it has one, it gives back when its work ends;
+        its stake in the gates here and now, while it is known how the attempt ended."""
+        self._take_stake(ticket)
+        self.tickets.pop(ticket.id, None)
+        self.mailbox.remove(ticket)
+        if not self.tickets:
+            self._idle.set()
+            self._became_idle()
 
     @trio.lowlevel.enable_ki_protection
     def close(self, reason: Failure) -> None:
@@ -112,7 +169,8 @@ class Slot:
             self.state in ("starting", "ready", "restarting")
             and not self.is_paused
             and self._closed is None
-            and (not self.mailbox.is_full or self.provider.limits.on_full == "wait")
+            and (not self.mailbox.is_full(self._free_places()) or self.provider.limits.on_full == "wait")
+            and self.gates.breaker.state != "open"
             and self.provider.unconfigured is None
         )
 
@@ -130,7 +188,8 @@ class Slot:
     async def drained(self) -> None:
         """Wait until the ledger is empty. Bounded where no new tickets come: each has a deadline."""
         while self.tickets:
-            self._idle = trio.Event()
+            if self._idle.is_set():  # others may be waiting for this one
+                self._idle = trio.Event()
             await self._idle.wait()
 
     # -- deadlines
@@ -140,30 +199,37 @@ class Slot:
         """The two enforcers of deadlines that need no incarnation: the mailbox's reaper, and the backstop.
 
         The reaper ends what is queued at its deadline. The backstop ends what should have been ended by its work's own
-        scope, so that no reader ever hangs; it has to act only where we have a bug, and counts it.
-
-        One alarm for all, at the earliest deadline: a scope around each reader's wait would cost more than the rest of
-        the wait. It is not set while no request is in flight, so that virtual clocks can jump. Outlives incarnations;
-        runs until :meth:`stop_time`.
+        scope, so that no reader ever hangs; it has to act only where we have a bug, and counts it. Outlives
+        incarnations; runs until :meth:`stop_time`.
         """
-        with self._timekeeping:
-            while True:
-                with trio.CancelScope(deadline=self._alarm_at) as self._alarm:
-                    await trio.sleep_forever()
-                now = trio.current_time()
-                self.mailbox.expire(now)
-                for ticket in list(self.tickets.values()):
-                    if ticket.deadline + BACKSTOP_GRACE <= now:
-                        ticket.fail(fail("internal", "backstop", "The deadline passed, and nothing settled it."))
-                ends = (ticket.deadline + BACKSTOP_GRACE for ticket in self.tickets.values())
-                self._alarm_at = min(self.mailbox.earliest(), *ends, math.inf)
+        await self._alarm.run(self._ring)
 
-    def _wake_at(self, time: float) -> None:
-        self._alarm_at = self._alarm.deadline = time
+    def _ring(self, now: float) -> float:
+        if self._opens_at <= now:
+            self._opens_at = math.inf
+            self._work.set()
+        self.mailbox.expire(now)
+        for ticket in list(self.tickets.values()):
+            if ticket.deadline + BACKSTOP_GRACE <= now:
+                ticket.fail(fail("internal", "backstop", "The deadline passed, and nothing settled it."))
+        self._tell_stuck(now)
+        ends = (ticket.deadline + BACKSTOP_GRACE for ticket in self.tickets.values())
+        return min(self.mailbox.earliest(), self._opens_at, *ends, *self._leaving.values(), math.inf)
+
+    def _tell_stuck(self, now: float) -> None:
+        """No task can be killed: whoever ignores its cancellation holds its place, and all that can be done is to say
+        where it stands."""
+        for ticket, at in list(self._leaving.items()):
+            if at <= now:
+                del self._leaving[ticket]
+                frames = ticket.task.iter_await_frames() if ticket.task is not None else ()
+                stack = "".join(traceback.StackSummary.extract(frames).format())
+                which = {"actor": self.name, "generation": self.generation, "stack": stack}
+                ticket.context.run(self._log, catalog.ACTOR_STUCK, which)
 
     def stop_time(self) -> None:
         """End :meth:`keep_time`. Every ticket must have been settled."""
-        self._timekeeping.cancel(reason="the slot is closed")
+        self._alarm.stop()
 
     # -- the operator's side
 
@@ -176,7 +242,8 @@ class Slot:
     async def at_rest(self) -> None:
         """Wait until no ticket holds a place. Bounded where the slot is paused: each has a deadline."""
         while self.running:
-            self._rest = trio.Event()
+            if self._rest.is_set():
+                self._rest = trio.Event()
             await self._rest.wait()
 
     @trio.lowlevel.enable_ki_protection
@@ -195,6 +262,7 @@ class Slot:
     def reconfigure(self, provider: ResolvedProvider) -> None:
         """New settings and connections for every ticket that has not started; the old ones drain beside them."""
         self.provider = provider
+        self.gates.reconfigure(provider, trio.current_time())
         self._retired.set()
         self._work.set()
 
@@ -213,23 +281,109 @@ class Slot:
         """
         while not retired.is_set():
             if not self.is_paused and len(self.running) < self.provider.limits.max_connections:
-                ticket = self.mailbox.take()
+                ticket = self._next_able()
                 if ticket is not None:
-                    ticket.state = "running"
-                    ticket.started_at = ticket.started_at or trio.current_time()
-                    self.running.add(ticket)
                     return ticket
             self._work = trio.Event()
             await self._work.wait()
         return None
 
+    def _next_able(self) -> Ticket | None:
+        """The next ticket that the gates let through, registered as running, with its stake in them.
+
+        Those that they refuse are given up on the way. What keeps one request of a model waiting keeps all others of
+        that model waiting behind it: a smaller one that slipped through would take what the larger one waits for.
+        """
+        now = trio.current_time()
+        waiting = set[str]()
+        refused = dict[Ticket, Failure]()
+        opens_at = math.inf
+
+        def may_go(ticket: Ticket) -> bool:
+            nonlocal opens_at
+            if ticket.model in waiting:
+                return False
+            match self._may_start(ticket, now):
+                case Pass():
+                    return True
+                case Refuse(failure):
+                    refused[ticket] = failure
+                    return True
+                case Wait(until=until):
+                    waiting.add(ticket.model)
+                    if until is not None:
+                        opens_at = min(opens_at, until)
+                    return False
+
+        while (ticket := self.mailbox.take(may_go)) is not None:
+            if (failure := refused.pop(ticket, None)) is None:
+                ticket.stake = self.gates.begin(ticket.ask, now, is_first=not ticket.attempts)
+                ticket.state = "running"
+                ticket.started_at = ticket.started_at or now
+                self.running.add(ticket)
+                return ticket
+            self.counters[f"refused.{failure.reason}"] += 1
+            # What really went wrong says more than that it cannot be tried again.
+            self.give_up(ticket, ticket.attempt_failure or failure)
+        self._open_at(min(opens_at, self.mailbox.next_due()))
+        return None
+
+    def _may_start(self, ticket: Ticket, now: float) -> Verdict:
+        verdict = self.gates.ask(ticket.ask, now)
+        return within(verdict, min(ticket.deadline, ticket.patience) - MIN_ATTEMPT)
+
+    def _open_at(self, time: float) -> None:
+        self._opens_at = time
+        self._alarm.by(time)
+
+    def postpone(self, ticket: Ticket, due: float) -> None:
+        """Back into the mailbox until ``due``: the next attempt holds no place before. Nothing where it is settled."""
+        if ticket.terminal is not None:
+            return
+        ticket.state = "queued"
+        ticket.scope = ticket.decoder = None
+        self.mailbox.put_back(ticket, due)
+        self._open_at(min(self._opens_at, due))
+
     def release(self, ticket: Ticket) -> None:
         """The ticket's work has ended, whatever became of it: its place is free."""
         self.running.discard(ticket)
+        self._take_stake(ticket)
         if self.mailbox:
             self._work.set()
+        self._leaving.pop(ticket, None)
         if not self.running:
             self._rest.set()
+            if not self.tickets:
+                self._became_idle()
+
+    def _take_stake(self, ticket: Ticket) -> None:
+        """What the attempt had taken from the gates goes back to them, with what came of it."""
+        stake, ticket.stake = ticket.stake, None
+        if stake is None:
+            return
+        terminal, failure = ticket.terminal, ticket.attempt_failure
+        if failure is None and not isinstance(terminal, StreamComplete):
+            failure = terminal.error.failure if isinstance(terminal, StreamFailed) else _INTERRUPTED
+        begins_to_cool = self.gates.ended(
+            stake,
+            failure,
+            terminal.usage if isinstance(terminal, StreamComplete) else None,
+            sent=ticket.sent,
+            time_given=ticket.deadline - ticket.accepted_at,
+            now=trio.current_time(),
+            lag=ticket.lag,
+        )
+        if begins_to_cool:
+            self._turn_away(stake.model)
+
+    def _turn_away(self, model: str) -> None:
+        """A cooldown began: who cannot wait for its end is told now."""
+        now = trio.current_time()
+        for ticket in self.mailbox.waiting():
+            if ticket.model == model and isinstance(verdict := self._may_start(ticket, now), Refuse):
+                self.mailbox.remove(ticket)
+                self.give_up(ticket, ticket.attempt_failure or verdict.failure)
 
     # -- the supervisor's side
 
@@ -251,53 +405,49 @@ class Slot:
                 self._log(catalog.ACTOR_RESTARTING, which)
                 self.restarts += 1
                 self._recover()
+                now = trio.current_time()
+                if now - self._crashed_at < SUSPECT_WITHIN:
+                    self.gates.forget(self.provider, now)
+                self._crashed_at = now
             case "parked":
                 self._log(catalog.ACTOR_PARKED, which)
                 self._recover()
                 for ticket in self.mailbox.waiting():
-                    ticket.fail(_PARKED)
+                    self.give_up(ticket, _PARKED)
             case "stopped":
                 self._log(catalog.ACTOR_STOPPED, which)
 
     def _recover(self) -> None:
-        """Decide the fate of what ran on the dead incarnation (the decision table's row "actor fault").
-
-        Queued tickets are kept. A ticket that was present at two crashes is poison. One that had emitted fails with
-        what was received. The others go back to the front of the queue, in their order; one that may have reached the
-        provider says that it may be billed twice, or fails where ``retry_unsafe`` is off.
-        """
+        """Decide the fate of what ran on the dead incarnation. Queued tickets are kept; those that are put back come
+        before them, in their order."""
         running = [ticket for ticket in self.tickets.values() if ticket.state == "running"]
         running.sort(key=lambda ticket: ticket.accepted_at)
         for ticket in reversed(running):
             ticket.crashes += 1
-            if ticket.crashes >= 2:
-                ticket.fail(
-                    fail("actor_crashed", "poison_request", "The actor crashed twice with it.", retryable=False)
-                )
-            elif ticket.emitted:
-                ticket.fail(fail("actor_crashed", "mid_stream", "The actor crashed in mid-stream.", retryable=True))
-            elif ticket.sent and not self.provider.retry_unsafe:
-                ticket.fail(
-                    fail("actor_crashed", "sent", "The actor crashed after the request was sent.", retryable=True)
-                )
+            failure = fate_of(ticket, retry_unsafe=self.provider.retry_unsafe)
+            if failure is None:
+                self._requeue(ticket)
             else:
-                if ticket.sent:
-                    ticket.pending_notices.append(
-                        Notice(MAYBE_BILLED_TWICE, "The actor crashed after the request was sent; it is sent again.")
-                    )
-                ticket.sent = False
-                ticket.decoder = None
-                ticket.scope = None
-                ticket.state = "queued"
-                self.mailbox.put_back(ticket)
-                self._wake_at(min(self._alarm_at, ticket.deadline))
-                self.counters["requeued"] += 1
-                ticket.context.run(
-                    self._log,
-                    catalog.REQUEST_REQUEUED,
-                    {"request": ticket.id, "actor": self.name, "crashes": ticket.crashes},
-                )
+                ticket.fail(failure)
         self.running.clear()
+
+    def _requeue(self, ticket: Ticket) -> None:
+        if ticket.sent:
+            ticket.pending_notices.append(
+                Notice(MAYBE_BILLED_TWICE, "The actor crashed after the request was sent; it is sent again.")
+            )
+        ticket.sent = False
+        ticket.decoder = None
+        ticket.scope = None
+        ticket.state = "queued"
+        self.mailbox.put_back(ticket)
+        self._alarm.by(ticket.deadline)
+        self.counters["requeued"] += 1
+        ticket.context.run(
+            self._log,
+            catalog.REQUEST_REQUEUED,
+            {"request": ticket.id, "actor": self.name, "crashes": ticket.crashes},
+        )
 
     # -- the ledger
 
@@ -313,11 +463,19 @@ class Slot:
         self.counters[f"outcome.{outcome}"] += 1
         if not self.tickets:
             self._idle.set()
-            if self._alarm_at != math.inf:
-                self._wake_at(math.inf)
+        if ticket in self.running and ticket.scope is not None:
+            self._leaving[ticket] = now + CANCEL_GRACE
+            self._alarm.by(now + CANCEL_GRACE)
+        elif not self.tickets:
+            self._became_idle()
         if isinstance(terminal, StreamFailed):
             self._tell_what_ended_it(ticket, terminal.error.reason)
         ticket.context.run(self._log, catalog.REQUEST_SETTLED, lambda: self._wide_line(ticket, terminal, now))
+
+    def _became_idle(self) -> None:
+        self._opens_at = math.inf
+        if not self._leaving:
+            self._alarm.off()
 
     def _wide_line(self, ticket: Ticket, terminal: Terminal, now: float) -> Line:
         return settled_attributes(
@@ -357,3 +515,5 @@ class Slot:
 
 
 _PARKED = fail("unavailable", "parked", "The provider's actor crashed too often and is parked for a while.")
+
+_INTERRUPTED = fail("actor_crashed", "interrupted", "The incarnation ended.", retryable=True)

@@ -1,7 +1,8 @@
 """How the slots stand at one moment, as plain data."""
 
+import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
 import msgspec
@@ -21,8 +22,15 @@ class ChildSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     queued: int
     in_flight: int
     """Requests that hold a place, the ones being torn down included."""
+    queued_by_caller: dict[str, int] = {}
+    """How many each caller has waiting; under ``""`` those of callers without a name."""
+    queued_ages: tuple[float, ...] = ()
+    """Seconds since each waiting request was accepted, the oldest first."""
+    in_flight_ages: tuple[float, ...] = ()
+    """Seconds since each that holds a place was first begun, the oldest first."""
     breaker: str = "closed"
     cooldown: float | None = None
+    """Seconds until the last of its models that are throttled may be asked again; ``None`` where none is."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,22 +53,16 @@ class Supervised(Protocol):
     def restarts(self) -> int: ...
 
 
-def take_snapshot(slots: Mapping[str, Slot], children: Mapping[str, Supervised], others: Counter[str]) -> Snapshot:
-    """A copy; synchronous. ``others`` are counters beside the slots' own."""
+def take_snapshot(
+    slots: Mapping[str, Slot], children: Mapping[str, Supervised], others: Counter[str], clock: Callable[[], float]
+) -> Snapshot:
+    """A copy; synchronous. ``others`` are counters beside the slots' own. ``clock`` is trio's; it may have
+    stopped.
+    """
     counters: Counter[str] = Counter(others)
     for slot in slots.values():
         counters.update(slot.counters)
-    providers = {
-        name: ChildSnapshot(
-            kind="provider",
-            state=_state_of(slot),
-            generation=slot.generation,
-            restarts=slot.restarts,
-            queued=len(slot.mailbox),
-            in_flight=len(slot.running),
-        )
-        for name, slot in slots.items()
-    }
+    providers = {name: _provider(slot, clock) for name, slot in slots.items()}
     tasks = {
         name: ChildSnapshot(
             kind="task", state=child.state, generation=child.generation, restarts=child.restarts, queued=0, in_flight=0
@@ -71,6 +73,26 @@ def take_snapshot(slots: Mapping[str, Slot], children: Mapping[str, Supervised],
     return Snapshot(children=providers | tasks, counters=dict(counters))
 
 
+def _provider(slot: Slot, clock: Callable[[], float]) -> ChildSnapshot:
+    waiting = slot.mailbox.waiting()
+    now = _now(clock)
+    cools_for = slot.gates.cooling_until() - now
+    begun = [now if ticket.started_at is None else ticket.started_at for ticket in slot.running]
+    return ChildSnapshot(
+        kind="provider",
+        state=_state_of(slot),
+        generation=slot.generation,
+        restarts=slot.restarts,
+        queued=len(waiting),
+        in_flight=len(begun),
+        queued_by_caller=dict(Counter(ticket.caller or "" for ticket in waiting)),
+        queued_ages=tuple(now - at for at in sorted(ticket.accepted_at for ticket in waiting)),
+        in_flight_ages=tuple(now - at for at in sorted(begun)),
+        breaker=slot.gates.breaker.state,
+        cooldown=cools_for if cools_for > 0 else None,
+    )
+
+
 def _state_of(slot: Slot) -> Literal["starting", "ready", "paused", "draining", "restarting", "parked", "stopped"]:
     """The actor's state; where it is ready, what its operator did to it."""
     if slot.state == "ready":
@@ -79,3 +101,11 @@ def _state_of(slot: Slot) -> Literal["starting", "ready", "paused", "draining", 
         if slot.is_paused:
             return "paused"
     return slot.state
+
+
+def _now(clock: Callable[[], float]) -> float:
+    """The time; after the run's end the end of all times, when nothing waits any more."""
+    try:
+        return clock()
+    except RuntimeError:
+        return math.inf

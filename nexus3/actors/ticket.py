@@ -12,11 +12,12 @@ from typing import Literal
 import msgspec
 import trio
 
+from nexus3.actors.gatekeeper import Ask, Stake
 from nexus3.actors.pipe import Batch, Pipe
 from nexus3.actors.route import Route
 from nexus3.wire.codecs import Decoder
-from nexus3.wire.events import Notice, StreamFailed, Terminal
-from nexus3.wire.failures import Failure, error_of
+from nexus3.wire.events import FallbackSelected, Notice, StreamFailed, Terminal
+from nexus3.wire.failures import Failure, error_of, fail
 from nexus3.wire.requests import CompletionRequest
 
 REPLY_BATCHES = 64
@@ -35,15 +36,22 @@ class Ticket:
     __slots__ = (
         "_pipe",
         "accepted_at",
+        "ask",
+        "asked",
+        "attempt_failure",
         "attempts",
+        "attempts_here",
         "caller",
         "context",
         "crashes",
         "deadline",
         "decoder",
         "emitted",
+        "fallbacks",
         "first_event_at",
+        "hops",
         "id",
+        "lag",
         "model",
         "on_settled",
         "patience",
@@ -53,14 +61,20 @@ class Ticket:
         "route",
         "scope",
         "sent",
+        "stake",
         "started_at",
         "state",
+        "task",
         "terminal",
+        "timeouts_here",
         "token",
     )
 
     def __init__(self, request: CompletionRequest, pipe: Pipe) -> None:
         self.request = request
+        """As it is sent: with what its model's settings add."""
+        self.asked = request
+        """As the caller made it."""
         self.caller = request.caller
         self.context = contextvars.copy_context()
         """Of whoever made the request: the exchange runs in it, so that their log context is on our lines."""
@@ -79,6 +93,22 @@ class Ticket:
         self.patience = float("inf")
         """The caller's own deadline, as a hint: no wait is begun that cannot end before it."""
         self.attempts = 0
+        self.attempts_here = 0
+        """Of these, at the present provider and model; of which ..."""
+        self.timeouts_here = 0
+        """... so many ran into a limit of ours."""
+        self.attempt_failure: Failure | None = None
+        """How the last attempt failed; ``None`` while there was none, or it has not."""
+        self.ask = Ask(request, "", None)
+        """What the gates of its slot are asked; written with its address."""
+        self.lag = 0.0
+        """Seconds in which this process itself stood still during the last attempt."""
+        self.stake: Stake | None = None
+        """What the attempt that runs has taken from its slot's gates."""
+        self.fallbacks: list[str] = []
+        """Models to go on with where this one fails before any content."""
+        self.hops: list[FallbackSelected] = []
+        """Moves that the reader was not told of yet."""
         self.crashes = 0
         self.sent = False
         """The current attempt may have reached the provider."""
@@ -89,6 +119,8 @@ class Ticket:
         self.pending_notices: list[Notice] = []
         self.scope: trio.CancelScope | None = None
         """Around the work, while it runs."""
+        self.task: trio.lowlevel.Task | None = None
+        """Of the work, while it runs: where it stands when it ignores that it was cancelled."""
         self.terminal: Terminal | None = None
         self.on_settled: Callable[[Ticket], None] | None = None
         """The slot's, to clear its ledger; called once."""
@@ -164,3 +196,16 @@ def failed(ticket: Ticket, failure: Failure) -> StreamFailed:
         usage=usage,
     )
     return StreamFailed(error_of(complete), partial)
+
+
+def out_of_time(ticket: Ticket) -> Failure:
+    """The ticket's own deadline has passed: while it waited for its first attempt, at work, or between two attempts."""
+    seconds = ticket.deadline - ticket.accepted_at
+    if not ticket.attempts:
+        return fail("timeout", "deadline_queued", f"No actor was free within the {seconds:g} s deadline.")
+    return fail(
+        "timeout",
+        "deadline",
+        f"The request's deadline of {seconds:g} s has passed.",
+        phase="stream" if ticket.emitted else "first_event" if ticket.sent else "connect",
+    )

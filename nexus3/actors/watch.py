@@ -1,13 +1,14 @@
-"""The deadlines of one attempt: what is awaited, and until when.
+"""The limits of one attempt's steps: what is awaited, and until when.
 
-One cancel scope around the whole attempt, its deadline moved along: a scope for each read would cost more than the
-read. The request's total deadline is in it too, as the last word on every step.
+One timer around the whole attempt, moved along: a scope for each read would cost more than the read. It does not run
+while our own loop stands still (:mod:`nexus3.actors.lag`). The request's total deadline does: it is the scope's own.
 """
 
 from typing import Literal
 
 import trio
 
+from nexus3.actors.lag import Timer, loop_clock
 from nexus3.actors.limits import Limits
 from nexus3.wire.failures import Failure, Phase, fail
 
@@ -16,41 +17,30 @@ Step = Literal["preparing", "headers", "first_event", "progress", "tail"]
 TAIL_GRACE = 2.0
 """Seconds after the provider said that the answer is complete in which usage and the end marker may still come."""
 
-SLACK = 0.125
-"""Seconds, at most, by which a step's limit may be overrun, so that the deadline need not be moved at each read: that
-would cost as much as decoding what was read. The request's own deadline is never overrun."""
-
 
 class Watch:
-    """Enter :attr:`scope` around the attempt; tell the watch what came."""
+    """Enter :attr:`timer` around the attempt; tell the watch what came."""
 
     def __init__(self, limits: Limits, *, until: float, stream: bool, reasoning: bool) -> None:
         """``until`` is the request's total deadline, in the time of the run."""
         self._limits = limits
-        self._until = until
         # An unstreamed answer says nothing until it is whole: only the request's own deadline can tell it is late.
         self._header_timeout = limits.header_timeout if stream else float("inf")
         first_event = limits.reasoning_first_event_timeout if reasoning else limits.first_event_timeout
         self._first_event_timeout = first_event if stream else float("inf")
         self._step: Step = "preparing"
         self._step_by = float("inf")
-        """When the present step must be done, whatever bytes come."""
-        self._idle_by = float("inf")
-        """When the next bytes must have come, whatever they hold."""
+        """When the present step must be done, whatever bytes come. In the loop clock's time, as all here."""
+        self._clock = loop_clock()
+        self._lost_before = self._clock.lost
         # Nothing but the pool's own limits and the request's until the request is sent.
-        self._armed = until
-        self.scope = trio.CancelScope(deadline=until)
+        self.timer = Timer(deadline=until)
 
     def _expect(self, step: Step, seconds: float) -> None:
         self._step = step
-        self._step_by = trio.current_time() + seconds
-        self._arm(self._step_by, seconds)
-
-    def _arm(self, due: float, seconds: float) -> None:
-        """Fire at ``due``, or up to an eighth of ``seconds`` (:data:`SLACK` at most) later."""
-        slack = min(seconds / 8, SLACK)
-        if not due <= self._armed <= due + slack:
-            self._armed = self.scope.deadline = min(due + slack, self._until)
+        self._step_by = self._clock.now() + seconds
+        self._lost_before = self._clock.lost
+        self.timer.set(self._step_by)
 
     def sent(self) -> None:
         """The request is on its way."""
@@ -62,14 +52,14 @@ class Watch:
 
     def bytes_came(self, *, content: bool) -> None:
         """Bytes renew the idle limit; only content renews the progress limit: pings keep no dead stream alive."""
-        now = trio.current_time()
+        if not content and self._step != "progress":
+            return
+        now = self._clock.now()
         if content:
             self._step = "progress"
             self._step_by = now + self._limits.progress_timeout
-        if self._step == "progress":
-            idle = self._limits.idle_timeout
-            self._idle_by = now + idle
-            self._arm(min(self._step_by, self._idle_by), idle)
+            self._lost_before = self._clock.lost
+        self.timer.set(min(self._step_by, now + self._limits.idle_timeout))
 
     def answer_is_complete(self) -> None:
         """Only the tail is awaited: usage and the end marker."""
@@ -78,11 +68,12 @@ class Watch:
 
     def drain(self) -> None:
         """The answer is over; what follows may only make the connection reusable."""
-        self._armed = self.scope.deadline = trio.current_time() + self._limits.drain_timeout
+        self.timer.set(float("inf"))
+        self.timer.scope.deadline = trio.current_time() + self._limits.drain_timeout
 
     def pause(self) -> None:
         """The caller's turn: what it takes is not the server's time."""
-        self._armed = self.scope.deadline = self._until
+        self.timer.set(float("inf"))
 
     def resume(self) -> None:
         """The server's turn again, with its limits anew."""
@@ -94,8 +85,13 @@ class Watch:
             case "tail":
                 self._expect(self._step, TAIL_GRACE)
 
+    def lag(self) -> float:
+        """Seconds that our own loop stood still in what is awaited now: since the step began, or content came."""
+        self._clock.now()
+        return self._clock.lost - self._lost_before
+
     def failure(self) -> Failure:
-        """What was late, where the scope's deadline has been reached, and the request's has not."""
+        """What was late, where :attr:`timer` has rung."""
         limits = self._limits
         phase: Phase
         match self._step:
@@ -105,7 +101,7 @@ class Watch:
                 phase, limit, what = "headers", self._header_timeout, "no response head"
             case "first_event":
                 phase, limit, what = "first_event", self._first_event_timeout, "no content"
-            case "progress" if trio.current_time() < self._step_by:
+            case "progress" if self._clock.now() < self._step_by:
                 return fail(
                     "timeout", "idle", f"The server sent nothing for {limits.idle_timeout:g} s.", phase="stream"
                 )

@@ -40,6 +40,15 @@ def load_config(
         ConfigError: one line that names the file and the place; where there is no configuration at all, a few lines
             that say what to write.
     """
+    try:
+        return _load(source, environ)
+    except ConfigError as error:
+        problem = str(error)
+    del source, environ  # a traceback that shows locals would show the keys in them
+    raise ConfigError(problem)
+
+
+def _load(source: Config | Mapping[str, object] | str | os.PathLike[str] | None, environ: Mapping[str, str]) -> Config:
     if isinstance(source, Config):
         _check(source, environ)
         return source

@@ -36,6 +36,15 @@ def resolve(name: str, config: ProviderConfig, environ: Mapping[str, str]) -> Re
     Raises:
         ConfigError: an address that may not be used, or a key that no header can carry.
     """
+    try:
+        return _resolve(name, config, environ)
+    except ConfigError as error:
+        problem = str(error)
+    del environ  # a traceback that shows locals would show the keys in it
+    raise ConfigError(problem)
+
+
+def _resolve(name: str, config: ProviderConfig, environ: Mapping[str, str]) -> ResolvedProvider:
     row = CATALOG[config.type]
     place = f"providers.{name}"
     base_url, base_url_from = _base_url(place, row, config, environ)

@@ -98,6 +98,12 @@ REQUEST_RETRYING = LogEvent(
 REQUEST_REQUEUED = LogEvent(
     "request.requeued", "warning", ("request", "actor", "crashes"), "The actor crashed; the request waits for the next."
 )
+REQUEST_MOVED = LogEvent(
+    "request.moved",
+    "warning",
+    ("request", "actor", "to", "model", "kind", "reason"),
+    "It failed here before any content, and goes on with its next fallback.",
+)
 _ALWAYS, _SOMETIMES = settled_keys(ESTABLISHED)
 REQUEST_SETTLED = LogEvent(
     "request.settled",
@@ -114,8 +120,43 @@ REQUEST_BUG = LogEvent(
     quotes=("traceback",),
 )
 
+# -- retry state
+
+BREAKER_OPENED = LogEvent(
+    "breaker.opened",
+    "warning",
+    ("actor", "failures", "seconds"),
+    "The provider fails again and again: its requests fail at once for `seconds`.",
+)
+BREAKER_HALF_OPEN = LogEvent("breaker.half_open", "info", ("actor",), "One request at a time probes the provider.")
+BREAKER_CLOSED = LogEvent("breaker.closed", "info", ("actor",), "The provider answers again.")
+COOLDOWN_SET = LogEvent(
+    "cooldown.set",
+    "warning",
+    ("actor", "model", "seconds", "asked"),
+    "A model is throttled: nobody asks it for `seconds`. `asked`: the provider named the time.",
+)
+COOLDOWN_OVER = LogEvent("cooldown.over", "info", ("actor", "model"), "A throttled model is asked at full pace again.")
+BUDGET_EXHAUSTED = LogEvent(
+    "budget.exhausted", "warning", ("actor",), "Too many retries for so few requests: failures go out as they are."
+)
+LIMIT_LEARNED = LogEvent(
+    "limit.learned",
+    "info",
+    ("actor", "model", "dimension", "limit"),
+    "A response stated a limit per minute, which is kept from now on.",
+)
+
 # -- what must not happen
 
+LOOP_BLOCKED = LogEvent(
+    "loop.blocked",
+    "warning",
+    ("seconds", "stack"),
+    "Something in the program keeps the run from going on, for `seconds` so far; `stack` is where. Said by a thread,"
+    " at most once a second.",
+    quotes=("stack",),
+)
 DEAD_LETTER = LogEvent("dead_letter", "warning", ("request", "reason"), "A terminal event found no reader.")
 BACKSTOP = LogEvent(
     "kernel.backstop", "error", ("request", "actor"), "A caller was rescued at its deadline: a bug of ours."

@@ -22,6 +22,12 @@ Redact = Callable[[str], str]
 MIN_SECRET_CHARS = 8
 """A shorter value is not looked for: it would blot out half of every line, and is no secret."""
 
+_HEAD_CHARS = 12
+"""A secret whose beginning is this long is found without its end, too: texts are cut off, and so are keys in them."""
+
+_TAIL = r"[A-Za-z0-9._~+/=%-]*"
+"""What may follow such a beginning: the characters that keys, base64 and percent-encoding are written in."""
+
 _DEPTH = 4
 """Levels of nested values that are walked; what lies deeper is redacted as its ``repr``."""
 
@@ -46,7 +52,8 @@ _SECRET_NAMES = frozenset(
 class Redactor:
     """Takes the secrets it knows out of text, in every spelling they travel in, and all known shapes.
 
-    Spellings: as it is, base64 (both alphabets), percent-encoded, escaped for JSON.
+    Spellings: as it is, base64 (both alphabets, also where it is a part of what was encoded: ``user:password``),
+    percent-encoded, escaped for JSON; each of them cut short as well.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -66,18 +73,26 @@ class Redactor:
         if len(self._spellings) > known:
             # Longest first, so that a secret which begins with another one leaves no tail.
             texts = sorted(self._spellings, key=len, reverse=True)
-            self._exact = re.compile("|".join(re.escape(text) for text in texts))
+            self._exact = re.compile("|".join(pattern for text in texts for pattern in _patterns(text)))
+
+
+def _patterns(text: str) -> list[str]:
+    if len(text) <= _HEAD_CHARS:
+        return [re.escape(text)]
+    cut_short = re.escape(text[:_HEAD_CHARS]) + _TAIL
+    is_covered = re.fullmatch(_TAIL, text[_HEAD_CHARS:])  # as keys are: a token of kilobytes costs no more than another
+    return [cut_short] if is_covered else [re.escape(text), cut_short]
 
 
 def _spellings(secret: str) -> set[str]:
     raw = secret.encode("utf-8", "surrogatepass")
-    return {
-        secret,
-        base64.b64encode(raw).decode("ascii").rstrip("="),
-        base64.urlsafe_b64encode(raw).decode("ascii").rstrip("="),
-        quote(raw, safe=""),
-        json.dumps(secret)[1:-1],
-    }
+    found = {secret, quote(raw, safe=""), json.dumps(secret)[1:-1]}
+    for before in range(3):
+        # Six bits a character: those that hold nothing but the secret, whatever stands before and after it.
+        padded = b"\0" * before + raw
+        first, end = -(-before * 8 // 6), len(padded) * 8 // 6
+        found |= {encode(padded).decode("ascii")[first:end] for encode in (base64.b64encode, base64.urlsafe_b64encode)}
+    return found
 
 
 def printable(text: str) -> str:

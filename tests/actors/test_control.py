@@ -198,3 +198,13 @@ async def test_a_task_that_ignores_cancellation_is_reported_with_its_stack(caplo
         finally:
             may_end.set()
     assert "in stubborn" in reports()[0]
+
+
+async def test_two_may_wait_for_the_same_drain() -> None:
+    async with house([Answer(["slow"] * 5, delay=0.02)]) as (sup, _), trio.open_nursery() as nursery:
+        nursery.start_soon(events_of, sup, ask())
+        await until(lambda: sup.snapshot().children["openai"].in_flight)
+        with trio.fail_after(5):
+            async with trio.open_nursery() as waiting:
+                waiting.start_soon(sup.drain, "openai")
+                waiting.start_soon(sup.remove_provider, "openai")

@@ -241,7 +241,7 @@ class Model(RuleBasedStateMachine):
     def knows_the_weight_of_its_lines(self) -> None:
         for level in self.queue._levels.values():
             assert level._weight == pytest.approx(sum(line.weight for line in level._lines.values()))
-            assert {line.caller for _, _, line in level._heap} == set(level._lines)
+            assert {line.name for _, _, line in level._heap} == set(level._lines)
 
 
 TestAgainstTheModel = Model.TestCase

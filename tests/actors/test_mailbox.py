@@ -79,12 +79,12 @@ async def test_a_full_mailbox_rejects_and_room_is_free_at_once() -> None:
     mailbox = Mailbox(2)
     first, second, third = ticket(), ticket(), ticket()
     put(mailbox, first, second)
-    assert mailbox.is_full
+    assert mailbox.is_full()
     assert reason_of(mailbox.put(third)) == ("unavailable", "mailbox_full", True)
     assert third.terminal is None
     mailbox.remove(first)
     mailbox.remove(first)
-    assert (len(mailbox), mailbox.is_full) == (1, False)
+    assert (len(mailbox), mailbox.is_full()) == (1, False)
     put(mailbox, third)
     assert taken(mailbox) == [second, third]
 
@@ -126,7 +126,7 @@ async def test_with_wait_nobody_is_refused_and_turns_are_fair_all_the_same() -> 
     many = [ticket("heavy") for _ in range(5)]
     light = ticket("light")
     put(mailbox, *many, light)
-    assert (len(mailbox), mailbox.is_full) == (6, True)
+    assert (len(mailbox), mailbox.is_full()) == (6, True)
     assert taken(mailbox) == [many[0], light, *many[1:]]
 
 
@@ -154,11 +154,48 @@ async def test_what_is_put_back_goes_first_in_its_order_and_is_never_refused() -
     put(mailbox, third, fourth)
     for each in (second, first):
         mailbox.put_back(each)
-    assert (len(mailbox), mailbox.is_full) == (4, True)
+    assert (len(mailbox), mailbox.is_full()) == (4, True)
     assert reason_of(mailbox.put(ticket("b"))) == ("unavailable", "mailbox_full", True)
     assert mailbox.waiting() == [first, second, third, fourth]
     mailbox.remove(second)
     assert taken(mailbox) == [first, third, fourth]
+
+
+async def test_what_is_put_back_for_later_comes_when_it_is_due_and_holds_up_nobody(autojump_clock: MockClock) -> None:
+    mailbox = Mailbox(100)
+    first, second, third, new = ticket(), ticket(), ticket(), ticket()
+    mailbox.put_back(first, trio.current_time() + 5)
+    mailbox.put_back(second, trio.current_time() + 2)
+    mailbox.put_back(third, trio.current_time() + 9)
+    put(mailbox, new)
+    assert (len(mailbox), first in mailbox, mailbox.next_due()) == (4, True, trio.current_time() + 2)
+    assert taken(mailbox) == [new]
+    mailbox.remove(third)
+    await trio.sleep(10)
+    assert taken(mailbox) == [second, first]
+    assert (len(mailbox), mailbox.next_due()) == (0, float("inf"))
+
+
+async def test_who_may_not_go_yet_is_passed_over_and_keeps_its_turn(autojump_clock: MockClock) -> None:
+    mailbox = Mailbox(100)
+    back, blocked, urgent, free = ticket(), ticket("a"), ticket("b", "interactive"), ticket("a")
+    for each in (back, blocked, urgent):
+        each.model = "cooling"
+    free.model = "other"
+    mailbox.put_back(back)
+    put(mailbox, blocked, urgent, free)
+
+    def may_go(each: Ticket) -> bool:
+        return each.model == "other"
+
+    assert (mailbox.take(may_go), mailbox.take(may_go), len(mailbox)) == (free, None, 3)
+    assert taken(mailbox) == [back, urgent, blocked]
+
+
+async def test_free_places_are_room_of_their_own() -> None:
+    mailbox = Mailbox(1)
+    assert [mailbox.put(ticket(), 2) is None for _ in range(4)] == [True, True, True, False]
+    assert (mailbox.is_full(2), mailbox.is_full(3)) == (True, False)
 
 
 # -- who must leave

@@ -143,9 +143,10 @@ async def weather(seed: int, *, requests: int, crash_every: int) -> None:
     before = descriptors()
     async with open_loopback(script=script, seed=seed) as server:
         config: dict[str, Any] = dict(server.config)
+        limits = {"max_connections": 12, "mailbox_capacity": 1000, "idle_timeout": 0.5}
+        # In such weather a breaker would keep most requests at home.
         config["providers"] = {
-            name: {**settings, "max_connections": 12, "mailbox_capacity": 1000, "idle_timeout": 0.5}
-            for name, settings in config["providers"].items()
+            name: {**settings, **limits, "breaker": "observe"} for name, settings in config["providers"].items()
         }
         config["supervisor"] = {"backoff_min": 0.001, "backoff_max": 0.01, "max_restarts": 1_000_000}
         async with open_supervisor(config) as supervisor:

@@ -1,11 +1,12 @@
 """The slot's one alarm: at the earliest deadline of what waits and of what was forgotten; off while it is idle."""
 
+import pytest
 import trio
 from trio.testing import MockClock
 
 from nexus3.actors.pipe import Pipe
 from nexus3.actors.settings import ProviderConfig
-from nexus3.actors.slot import BACKSTOP_GRACE, Slot
+from nexus3.actors.slot import BACKSTOP_GRACE, CANCEL_GRACE, Slot
 from nexus3.actors.ticket import Ticket
 from nexus3.config.resolve import resolve
 from nexus3.observe.log import host_log
@@ -110,4 +111,32 @@ async def test_what_a_crash_puts_back_expires_though_the_alarm_had_passed_it(
     assert next_alarm() == 5.0
     await trio.sleep(6)
     assert end_of(unlucky) == ("timeout", "deadline_queued")
+    slot.stop_time()
+
+
+async def test_work_that_ignores_its_end_is_reported_with_its_stack(
+    autojump_clock: MockClock, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    slot = a_slot()
+    nursery.start_soon(slot.keep_time)
+    slot.admit(deaf := ticket("deaf", 60.0))
+    assert await slot.next_ticket(trio.Event()) is deaf
+
+    async def listens_to_nobody() -> None:
+        deaf.task = trio.lowlevel.current_task()
+        with trio.CancelScope(shield=True), trio.CancelScope() as deaf.scope, trio.CancelScope(shield=True):
+            await trio.sleep(20)
+        slot.release(deaf)
+
+    nursery.start_soon(listens_to_nobody)
+    await trio.testing.wait_all_tasks_blocked()
+    deaf.fail(GONE)
+    await trio.sleep(CANCEL_GRACE - 1)
+    assert "actor.stuck" not in caplog.text
+    await trio.sleep(2)
+    assert "actor.stuck" in caplog.text
+    assert "listens_to_nobody" in caplog.text
+    await trio.sleep(20)
+    assert (slot.running, next_alarm()) == (set(), float("inf"))
+    assert caplog.text.count("actor.stuck") == 1
     slot.stop_time()

@@ -127,10 +127,12 @@ class _Case:
         seen = self.seen
         if seen.began is None or seen.left_at is not None:
             return
-        if seen.began < self.world.leaving_at - EPSILON:
+        absent = self.world.was_absent(self.provider.name, seen.began)
+        if seen.began < self.world.leaving_at - EPSILON and not absent:
             yield f"was not accepted, although the supervisor was open ({seen})"
         for terminal in self._terminals():
-            if not isinstance(terminal, StreamFailed) or terminal.error.kind != "unavailable":
+            kinds = ("unavailable", "not_found") if absent else ("unavailable",)
+            if not isinstance(terminal, StreamFailed) or terminal.error.kind not in kinds:
                 yield f"ended with {terminal} without being accepted"
 
     def _named(self, name: str) -> list[Line]:
@@ -209,8 +211,12 @@ class _Case:
                 early = settled.at < self.world.leaving_at - EPSILON
                 if early and not drained and not isinstance(self.world.left_by, SupervisorEscalated):
                     yield f"{reason} at {settled.at}, left at {self.world.leaving_at}"
+            case "unavailable", "removed":
+                if not self.world.was_absent(self.provider.name, settled.at):
+                    yield f"removed at {settled.at}, and it was not"
             case "actor_crashed", _:
-                if not any(line.name == "actor.crashed" for line in self.world.lines):
+                restarted = self.world.restarted[self.provider.name]
+                if not restarted and not any(line.name == "actor.crashed" for line in self.world.lines):
                     yield "no actor has crashed"
             case _:
                 pass
@@ -235,7 +241,8 @@ class _Case:
             last_end = exchange.ended_at if exchange.ended_at is not None else float("inf")
         crashes = self._named("request.requeued")
         lives = {exchange.incarnation for exchange in self.exchanges}
-        if len(lives) > 2 or len(crashes) > 1:
+        # One that waits between two attempts waits in the mailbox, whatever becomes of the actor meanwhile.
+        if len(lives) > 2 + len(self._named("request.retrying")) or len(crashes) > 1:
             yield f"ran on {len(lives)} incarnations, requeued {len(crashes)} times"
         crashed = [exchange for exchange in self.exchanges if exchange.ending == "crashed"]
         poisoned = settled.keys["reason"] in ("poison_request", "mid_stream")
@@ -357,6 +364,8 @@ def _block(world: World) -> Iterator[str]:
             for provider in world.plan.providers:
                 places = min(provider.max_connections, provider.mailbox_capacity)
                 together = world.probes_together.get(provider.name, 0)
+                if provider.name in world.throttled:
+                    continue  # its models may still begin slowly
                 if together != places and not any(provider.name in trouble for trouble in world.probe_trouble):
                     yield f"{provider.name}: {PROBE}s found {together} of {places} places"
         case "cleanly":
@@ -390,6 +399,10 @@ def _parking(world: World, by_request: dict[str, list[Line]]) -> Iterator[str]:
         for name, at in parked:
             if name == actor and accepted < at - EPSILON and settled > at + EPSILON:
                 yield f"{request} waited on while {actor} was parked at {at}"
+            # An operator may bring it back before its time.
+            brought_back = [*world.restarted[actor], *(until for _, until in world.absent[actor])]
+            if any(at - EPSILON <= when <= accepted + EPSILON for when in brought_back):
+                continue
             if name == actor and at + EPSILON < accepted < at + rest - EPSILON and settled > accepted + EPSILON:
                 yield f"{request} was taken at {accepted} by {actor}, which was parked at {at}"
 

@@ -15,7 +15,7 @@ REQUESTS = 30
 
 Way = Literal["stream", "complete", "channel", "reply_to", "bound"]
 Habit = Literal["reads", "slow", "stalls", "leaves", "gives_up", "drops"]
-Deed = Literal["pause", "drain", "reconfigure"]
+Deed = Literal["pause", "drain", "reconfigure", "restart", "remove"]
 OnFull = Literal["reject", "wait", "shed_oldest"]
 Priority = Literal["interactive", "normal", "batch"]
 Ending = Literal["at_rest", "cleanly", "exception", "cancel"]
@@ -94,7 +94,8 @@ class Request:
 
 @dataclass(frozen=True)
 class Operation:
-    """What an operator does. A pause and a drain are undone after ``seconds``."""
+    """What an operator does. A pause, a drain and a removal are undone after ``seconds``; the operator waits no longer
+    for a drain, and a removal that has not come to its end by then cuts off what is left."""
 
     at: float
     what: Deed
@@ -173,7 +174,7 @@ def _provider(rng: Random, number: int, *, crash_prone: bool) -> Provider:
 
 
 def _operation(rng: Random, span: float, providers: int) -> Operation:
-    deeds: Sequence[Deed] = ("pause", "drain", "reconfigure")
+    deeds: Sequence[Deed] = ("pause", "drain", "reconfigure", "restart", "restart", "remove", "remove")
     return Operation(rng.uniform(0, span), rng.choice(deeds), rng.randrange(providers), rng.uniform(0, 3))
 
 

@@ -4,7 +4,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -19,6 +19,7 @@ import nexus3.actors.reply
 import nexus3.runtime
 from nexus3 import (
     CompletionRequest,
+    ConfigError,
     Message,
     ProviderConfig,
     ProviderError,
@@ -31,9 +32,11 @@ from nexus3 import (
     SupervisorEscalated,
     open_supervisor,
 )
+from nexus3.actors.provider import ActorFault
 from nexus3.actors.reply import ReplyStream
 from nexus3.actors.snapshot import Snapshot
 from nexus3.loopback import Answer, ErrorEvent
+from nexus3.supervisor.child import ChildStopped
 from nexus3.testing import Chunk, Exchange, ScriptedNetwork, Sent, Step, crash
 from nexus3.testing.spoken import spoken
 from tests.schedules.plan import Attempt, Operation, Request, Schedule
@@ -119,7 +122,12 @@ class World:
         self.held: Counter[str] = Counter()
         """Pauses and drains of a provider that hold now."""
         self.ever_drained: set[str] = set()
-        self._requeued: Counter[str] = Counter()
+        self.restarted: dict[str, list[float]] = {provider.name: [] for provider in plan.providers}
+        """When an operator asked for a restart."""
+        self.absent: dict[str, list[tuple[float, float]]] = {provider.name: [] for provider in plan.providers}
+        """From when to when a provider was removed, in the operator's mind: from the word to the next one."""
+        self.throttled: set[str] = set()
+        """Providers with a model that was told to slow down: it begins slowly, and nothing says when that is over."""
         self._live: dict[str, set[str]] = {provider.name: set() for provider in plan.providers}
         self._stirred: dict[str, float] = {provider.name: 0.0 for provider in plan.providers}
         """When a place last became free, or could have."""
@@ -168,22 +176,27 @@ class World:
             elif name == "request.settled":
                 self._live[actor].discard(request)
                 self._judge_refusal(actor, line)
-            elif name == "request.requeued":
-                self._requeued[actor] += 1
+            elif name == "cooldown.set":
+                self.throttled.add(actor)
             self.watch(actor)
             self._stirred[actor] = line.at
         raise structlog.DropEvent
 
     def _judge_refusal(self, actor: str, line: Line) -> None:
-        if self.supervisor is None:
+        if self.supervisor is None or line.keys["reason"] not in ("mailbox_full", "deadline_queued", "parked"):
             return
-        child = self.supervisor.snapshot().children[actor]
+        child = self.supervisor.snapshot().children.get(actor)
+        if child is None:
+            return
         provider = self.plan.providers[int(actor[1:])]
         match line.keys["reason"]:
             case "mailbox_full" if child.queued < provider.mailbox_capacity:
                 self.broken.append(f"{actor} refused a request with {child.queued} queued")
             case "deadline_queued" if (
-                not self.held[actor] and child.state == "ready" and child.in_flight < provider.max_connections
+                not self.held[actor]
+                and actor not in self.throttled
+                and child.state == "ready"
+                and child.in_flight < provider.max_connections
             ):
                 freed = max((e.ended_at or 0 for e in self.network.exchanges if e.provider == actor), default=0)
                 if max(freed, self._stirred[actor]) < line.at - EPSILON:
@@ -193,13 +206,19 @@ class World:
             case _:
                 pass
 
+    def was_absent(self, actor: str, at: float) -> bool:
+        """It was removed, or being removed."""
+        return any(begins - EPSILON <= at <= ends + EPSILON for begins, ends in self.absent[actor])
+
     def watch(self, actor: str) -> None:
         """What must hold at every moment."""
         if self.supervisor is None:
             return
-        child = self.supervisor.snapshot().children[actor]
+        child = self.supervisor.snapshot().children.get(actor)
+        if child is None:
+            return
         provider = self.plan.providers[int(actor[1:])]
-        room = provider.mailbox_capacity + (provider.max_connections if self._requeued[actor] else 0)
+        room = provider.mailbox_capacity + provider.max_connections
         if child.queued > room and provider.on_full != "wait":
             self.broken.append(f"{actor}: {child.queued} queued with room for {room}")
         if child.in_flight > provider.max_connections:
@@ -300,6 +319,8 @@ class World:
                     "retry_unsafe": provider.retry_unsafe,
                     "stall_timeout": provider.stall_timeout,
                     "idle_timeout": provider.idle_timeout,
+                    # Open, it would refuse nearly all of these requests: providers here do little but fail.
+                    "breaker": "observe",
                     "on_full": provider.on_full,
                     "request_timeout": 60.0,
                 }
@@ -353,7 +374,7 @@ class World:
                 await supervisor.complete(CompletionRequest(model=f"{name}:m", messages=messages, timeout=30.0))
             except ProviderError as error:
                 self.probe_trouble.append(f"{name}: {error.reason}")
-            if trio.current_time() - began > 1:
+            if trio.current_time() - began > 1 and name not in self.throttled:
                 self.probe_trouble.append(f"{name} took {trio.current_time() - began}")
 
         async with trio.open_nursery() as nursery:
@@ -370,7 +391,8 @@ class World:
         for at, name in self.plan.crashes:
             await trio.sleep_until(began + at)
             if self.supervisor is not None:
-                crash(self.supervisor, name)
+                with suppress(LookupError):  # an operator has removed it
+                    crash(self.supervisor, name)
 
     async def operator(self, deed: Operation) -> None:
         """Control, as an operator uses it."""
@@ -379,22 +401,46 @@ class World:
         name, supervisor = self.plan.providers[deed.provider].name, self.supervisor
         if supervisor is None or trio.current_time() >= self.leaving_at:
             return
-        if deed.what == "reconfigure":
-            self.reconfigured.add(name)
-            await supervisor.reconfigure(name, ProviderConfig.model_validate(self.config()["providers"][name]))
-            return
         self.held[name] += 1
-        if deed.what == "pause":
-            supervisor.pause(name)
-            await trio.sleep(deed.seconds)
-        else:
-            self.ever_drained.add(name)
-            with trio.move_on_after(deed.seconds):
-                await supervisor.drain(name)
-        self.held[name] -= 1
-        self._stirred[name] = trio.current_time()
+        try:
+            await self._do(supervisor, deed, name)
+        except LookupError:
+            pass  # somebody else has removed it meanwhile
+        finally:
+            self.held[name] -= 1
+            self._stirred[name] = trio.current_time()
         if not self.held[name] and trio.current_time() < self.leaving_at:
-            supervisor.resume(name)
+            with suppress(LookupError):
+                supervisor.resume(name)
+
+    async def _do(self, supervisor: Supervisor, deed: Operation, name: str) -> None:
+        settings = ProviderConfig.model_validate(self.config()["providers"][name])
+        match deed.what:
+            case "reconfigure":
+                self.reconfigured.add(name)
+                await supervisor.reconfigure(name, settings)
+            case "pause":
+                supervisor.pause(name)
+                await trio.sleep(deed.seconds)
+            case "drain":
+                self.ever_drained.add(name)
+                with trio.move_on_after(deed.seconds):
+                    await supervisor.drain(name)
+            case "restart":
+                self.restarted[name].append(trio.current_time())
+                with suppress(ActorFault, ChildStopped, TimeoutError):  # the start failed
+                    await supervisor.restart(name)
+            case "remove":
+                began = trio.current_time()
+                self.absent[name].append((began, float("inf")))
+                with trio.move_on_after(deed.seconds):
+                    await supervisor.remove_provider(name)
+                    await trio.sleep_until(began + deed.seconds)
+                if trio.current_time() < self.leaving_at:
+                    self.absent[name][self.absent[name].index((began, float("inf")))] = (began, trio.current_time())
+                # Somebody else has added it meanwhile; or the supervisor has escalated.
+                with suppress(ConfigError, ProviderError):
+                    await supervisor.add_provider(name, settings)
 
     async def main(self) -> None:
         with trio.move_on_after(HORIZON) as horizon:

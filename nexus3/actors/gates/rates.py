@@ -1,14 +1,12 @@
 """Requests and tokens per minute, of one provider or of one model: when the next request may start. Pure: the time is
 an argument.
 
-Limits come from the configuration and from the headers of responses, and all that are known must agree. Against each,
-requests are *paced*: a bucket fills at the limit's rate and holds a fiftieth of a minute's worth, so that no stretch of
-a minute has more than the limit in it, whether the provider counts by a bucket of its own or by the clock. A request
-starts when its estimated cost is there, or the bucket is full; a big one leaves a debt that the next ones wait out.
-What it really took is put right when its usage is known.
-
-Where responses say how much remains, a request also waits until there is room for it: somebody else may ask with the
-same key.
+Limits come from the configuration and from the headers of responses, and all that are known must agree. Where the
+provider says how much remains, that is kept count of, and requests wait only when it comes to an end: somebody else may
+ask with the same key. Where it does not, as with configured limits, requests are *paced*: a bucket fills at the limit's
+rate and holds a fiftieth of a minute's worth, so that no stretch of a minute has more than the limit in it, whether the
+provider counts by a bucket of its own or by the clock. A request starts when its estimated cost is there, or the bucket
+is full; a big one leaves a debt that the next ones wait out. What it really took is put right when its usage is known.
 """
 
 import math
@@ -67,6 +65,11 @@ class Rates:
         if tokens_per_minute is not None:
             self._configured["tokens"] = _Bucket.full("tokens", tokens_per_minute, now)
         self._learned: dict[Dimension, _Bucket] = {}
+
+    @property
+    def is_limited(self) -> bool:
+        """Any limit is known: otherwise nobody needs an estimate."""
+        return bool(self._configured or self._learned)
 
     def ask(self, estimate: Estimate, now: float) -> Verdict:
         """Whether a request of this size may start, else when; changes nothing."""
@@ -139,12 +142,11 @@ class _Bucket(msgspec.Struct):
 
     def ask(self, cost: float, now: float) -> Verdict:
         level, room = self._filled(now)
-        waits = (
-            self.paused_until - now,
-            (min(cost, self.burst) - level) / (PACE * self.per_second),
-            (min(cost + LOW * self.limit, self.limit) - room) / self.per_second,
-        )
-        wait = max(waits)
+        if room < math.inf:  # the provider has told
+            missing = (min(cost + LOW * self.limit, self.limit) - room) / self.per_second
+        else:
+            missing = (min(cost, self.burst) - level) / (PACE * self.per_second)
+        wait = max(self.paused_until - now, missing)
         if wait <= _TOLERANCE:
             return PASS
         what = f"{self.limit:g} {NAMES[self.dimension]} per minute are allowed; the next may go in {wait:.3g} s."

@@ -61,9 +61,13 @@ class _Stream(httpx.AsyncByteStream):
         self._timeout = timeout
         self._request = request
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while data := await self._receive():
-            yield data
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if data := await self._receive():
+            return data
+        raise StopAsyncIteration
 
     async def _receive(self) -> bytes:
         with trio.CancelScope(deadline=_deadline(self._timeout)):

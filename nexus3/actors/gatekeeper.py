@@ -1,0 +1,244 @@
+"""The gates of one slot: what may be sent now, and what outcomes teach them. It owns the provider's retry state.
+
+A thin shell around the pure machines of :mod:`nexus3.actors.gates`: one set for the provider, one for each of its
+models. Everything here is synchronous and belongs to the slot, so it outlives incarnations and needs no lock.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from random import Random
+
+import msgspec
+
+from nexus3.actors.gates import breaker as breakers
+from nexus3.actors.gates import cooldown as cooldowns
+from nexus3.actors.gates.blame import judged
+from nexus3.actors.gates.breaker import Breaker, Permit
+from nexus3.actors.gates.budget import RetryBudget
+from nexus3.actors.gates.cooldown import Cooldown
+from nexus3.actors.gates.estimate import Estimate, Estimator, characters
+from nexus3.actors.gates.rates import Learned, Rates
+from nexus3.actors.gates.verdict import Verdict, combined
+from nexus3.actors.resolved import ResolvedProvider
+from nexus3.actors.settings import ModelConfig
+from nexus3.observe import catalog
+from nexus3.observe.log import Log
+from nexus3.wire.failures import Failure
+from nexus3.wire.messages import Usage
+from nexus3.wire.requests import CompletionRequest
+from nexus3.wire.retry_hints import rate_limits
+
+MOST_MODELS = 256
+"""Whose state is kept; beyond it, models go of which nothing would be missed. Callers may name any number of them."""
+
+_NOTHING_SENT = Estimate(input_tokens=0, uncached_tokens=0, output_tokens=0, most_output_tokens=0)
+
+
+class _Model:
+    """What is known of one model at this provider."""
+
+    __slots__ = ("cooldown", "estimator", "rates", "running")
+
+    def __init__(self, now: float, settings: ModelConfig | None) -> None:
+        self.cooldown = Cooldown()
+        self.rates = Rates(
+            now,
+            requests_per_minute=settings.requests_per_minute if settings else None,
+            tokens_per_minute=settings.tokens_per_minute if settings else None,
+        )
+        self.estimator = Estimator()
+        self.running = 0
+
+
+class Ask:
+    """Who asks: one request for one model. Made anew when the request moves to another."""
+
+    __slots__ = ("_size", "model", "request", "settings")
+
+    def __init__(self, request: CompletionRequest, model: str, settings: ModelConfig | None) -> None:
+        self.request = request
+        self.model = model
+        self.settings = settings
+        self._size: int | None = None
+
+    @property
+    def size(self) -> int:
+        """In characters. Counted once, and only where any rate is limited."""
+        if self._size is None:
+            self._size = characters(self.request)
+        return self._size
+
+
+class Stake(msgspec.Struct, frozen=True, kw_only=True):
+    """What one attempt has taken from the gates: to be given back to :meth:`Gatekeeper.ended`, once."""
+
+    model: str
+    permit: Permit
+    stretch: int
+    size: int | None
+    """In characters, where any rate is limited."""
+    estimate: Estimate
+
+
+class Gatekeeper:
+    """Asked before every attempt, told after it."""
+
+    def __init__(self, provider: ResolvedProvider, now: float, rng: Random, log: Log, counters: Counter[str]) -> None:
+        self._name = provider.name
+        self._rng = rng
+        self._log = log
+        self._counters = counters
+        self._models: dict[str, _Model] = {}
+        self._open_anew(provider, now)
+
+    def _open_anew(self, provider: ResolvedProvider, now: float) -> None:
+        self.breaker = Breaker(provider.breaker)
+        self._budget = RetryBudget(now)
+        self._rates = Rates(
+            now, requests_per_minute=provider.requests_per_minute, tokens_per_minute=provider.tokens_per_minute
+        )
+
+    def reconfigure(self, provider: ResolvedProvider, now: float) -> None:
+        """New settings: what was learned under the old ones is forgotten, but no cooldown."""
+        self._open_anew(provider, now)
+
+    def forget(self, provider: ResolvedProvider, now: float) -> None:
+        """The actor crashes again and again: state that outlives a crash may be its cause. Cooldowns stay."""
+        self._open_anew(provider, now)
+        for model in self._models.values():
+            model.rates = Rates(now, requests_per_minute=None, tokens_per_minute=None)
+            model.estimator = Estimator()
+
+    # -- before an attempt
+
+    def ask(self, ask: Ask, now: float) -> Verdict:
+        """Whether an attempt may begin; takes nothing."""
+        state = self._model(ask, now)
+        verdicts = [self.breaker.ask(now), state.cooldown.ask(now)]
+        if self._rates.is_limited or state.rates.is_limited:
+            estimate = state.estimator.estimate(ask.size, ask.request.max_tokens)
+            verdicts += [self._rates.ask(estimate, now), state.rates.ask(estimate, now)]
+        return combined(verdicts)
+
+    def begin(self, ask: Ask, now: float, *, is_first: bool) -> Stake:
+        """An attempt begins that :meth:`ask` let pass in this very step. ``is_first`` of its request."""
+        if is_first:
+            self._budget.deposit(now)
+        state = self._model(ask, now)
+        state.running += 1
+        permit, change = self.breaker.begin(now)
+        if change is not None:
+            self._tell_breaker(change)
+        size, estimate = None, _NOTHING_SENT
+        if self._rates.is_limited or state.rates.is_limited:
+            size = ask.size
+            estimate = state.estimator.estimate(size, ask.request.max_tokens)
+            self._rates.begin(estimate, now)
+            state.rates.begin(estimate, now)
+        return Stake(model=ask.model, permit=permit, stretch=state.cooldown.begin(), size=size, estimate=estimate)
+
+    # -- during and after it
+
+    def answered(self, stake: Stake, now: float) -> None:
+        """The first content came."""
+        change = self.breaker.answered(stake.permit, now)
+        if change is not None:
+            self._tell_breaker(change)
+
+    def learn(self, stake: Stake, headers: Mapping[str, str], *, wall_now: float, now: float) -> None:
+        """A response's head, whatever its status: providers state their limits there."""
+        if not any("ratelimit" in name for name in headers):
+            return
+        state = self._models.get(stake.model)
+        if state is None:
+            return
+        for news in state.rates.learn(rate_limits(headers, wall_now=wall_now), now):
+            self._tell_learned(stake.model, news)
+
+    def ended(
+        self,
+        stake: Stake,
+        failure: Failure | None,
+        usage: Usage | None,
+        *,
+        sent: bool,
+        time_given: float,
+        now: float,
+        lag: float = 0.0,
+    ) -> bool:
+        """The attempt is over: ``None`` is an answer that came whole. True where the model begins to cool down.
+
+        ``time_given`` is the request's whole time, ``lag`` how long this process itself stood still; both in seconds.
+        """
+        change = self.breaker.ended(stake.permit, judged(failure, time_given=time_given, lag=lag), now, self._rng)
+        if change is not None:
+            self._tell_breaker(change)
+        state = self._models.get(stake.model)
+        if state is None:
+            return False
+        state.running -= 1
+        if stake.size is not None:
+            was_served = sent and not (failure is not None and failure.status is not None and failure.status >= 400)
+            for rates in (self._rates, state.rates):
+                rates.ended(stake.estimate, usage, sent=was_served, now=now)
+            if failure is None and usage is not None:
+                state.estimator.learn(stake.size, usage)
+        cooling = state.cooldown.ended(stake.stretch, failure, now)
+        if cooling is not None:
+            self._tell_cooldown(stake.model, cooling)
+        return cooling is not None and cooling.what == "cooling"
+
+    def pays_retry(self, *, is_timeout: bool, now: float) -> bool:
+        """Whether the provider's requests together can afford one more retry; takes its price."""
+        outcome = self._budget.spend("timeout_retry" if is_timeout else "retry", now)
+        if outcome == "exhausted":
+            self._log(catalog.BUDGET_EXHAUSTED, {"actor": self._name})
+        if outcome != "granted":
+            self._counters["budget.denied"] += 1
+        return outcome == "granted"
+
+    # -- inspection
+
+    def cooling_until(self) -> float:
+        """When the last model's cooldown is over; in the past where none cools down."""
+        return max((model.cooldown.until for model in self._models.values()), default=0.0)
+
+    def budget(self, now: float) -> float:
+        """Retries that could be paid now."""
+        return self._budget.tokens(now)
+
+    # -- inside
+
+    def _model(self, ask: Ask, now: float) -> _Model:
+        state = self._models.get(ask.model)
+        if state is None:
+            if len(self._models) >= MOST_MODELS:
+                idle = [key for key, each in self._models.items() if not each.running and each.cooldown.is_idle(now)]
+                for key in idle:
+                    del self._models[key]
+            state = self._models[ask.model] = _Model(now, ask.settings)
+        return state
+
+    def _tell_breaker(self, change: breakers.Change) -> None:
+        match change.after:
+            case "open":
+                self._counters["breaker.opened"] += 1
+                opened = {"actor": self._name, "failures": change.failures, "seconds": change.seconds}
+                self._log(catalog.BREAKER_OPENED, opened)
+            case "half_open":
+                self._log(catalog.BREAKER_HALF_OPEN, {"actor": self._name})
+            case "closed":
+                self._log(catalog.BREAKER_CLOSED, {"actor": self._name})
+
+    def _tell_cooldown(self, model: str, change: cooldowns.Change) -> None:
+        match change.what:
+            case "cooling":
+                self._counters["cooldowns"] += 1
+                cooling = {"actor": self._name, "model": model, "seconds": change.seconds, "asked": change.asked}
+                self._log(catalog.COOLDOWN_SET, cooling)
+            case "over":
+                self._log(catalog.COOLDOWN_OVER, {"actor": self._name, "model": model})
+
+    def _tell_learned(self, model: str, news: Learned) -> None:
+        learned = {"actor": self._name, "model": model, "dimension": news.dimension, "limit": news.limit}
+        self._log(catalog.LIMIT_LEARNED, learned)
