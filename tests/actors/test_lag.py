@@ -189,7 +189,7 @@ async def test_an_attempt_tells_its_lag_with_a_timeout(monkeypatch: pytest.Monke
     told: list[float] = []
 
     async def telling(*args: Any, **kwargs: Any) -> Any:
-        return await attempt(*args, **kwargs, on_lag=told.append)
+        return await attempt(*args, **{**kwargs, "on_lag": told.append})
 
     monkeypatch.setattr(exchange_module, "attempt", telling)
     async with with_server("late", header_timeout=0.2) as supervisor, trio.open_nursery() as nursery:
