@@ -22,14 +22,29 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from unittest import mock
 
 import trio
 
 from benchmarks.codec import REQUEST, code_asks, code_full_reads, code_single_reads
 from benchmarks.counts import counting_steps, growth_over, hearing_of_bugs
 from benchmarks.memory import MemoryTransport, event_per_read, full_reads, one_event
-from nexus3 import ContentDelta, StreamEvent, Submission, Supervisor, open_supervisor
+from nexus3 import (
+    ContentDelta,
+    Message,
+    Role,
+    StreamComplete,
+    StreamEvent,
+    Submission,
+    Supervisor,
+    open_supervisor,
+)
+from nexus3.actors import provider
+from nexus3.actors.slot import Slot
+from nexus3.actors.ticket import Ticket
 from nexus3.testing import crash
+
+_MESSAGE = Message(role=Role.ASSISTANT, content="sixteen letters.")
 
 CONFIG: dict[str, object] = {
     "default_model": "m",
@@ -38,7 +53,7 @@ CONFIG: dict[str, object] = {
     },
     "models": {"m": {"provider": "memory", "model_id": "m"}},
     # Crashes are wanted here, and no wait between them.
-    "supervisor": {"max_restarts": 1_000_000, "backoff_min": 1e-6, "backoff_max": 1e-6},
+    "supervisor": {"max_restarts": 1_000_000, "restart_window": 0.001, "backoff_min": 1e-6, "backoff_max": 1e-6},
 }
 
 
@@ -82,6 +97,23 @@ async def ask_complete(kernel: Kernel, n: int) -> None:
     kernel.transport.reads, kernel.transport.wakes = one_event(), False
     for _ in range(n):
         await kernel.supervisor.complete(REQUEST)
+
+
+async def ask_kernel(kernel: Kernel, n: int) -> None:
+    """``sup.complete`` of an actor that answers by itself: ticket, gates, mailbox, loop, task, reply, log, and nothing
+    of HTTP and codecs. This is what other actor systems call an ask."""
+    with mock.patch.object(provider, "exchange", answer_at_once):
+        for _ in range(n):
+            await kernel.supervisor.complete(REQUEST)
+
+
+async def answer_at_once(slot: Slot, ticket: Ticket, *_: object, **__: object) -> None:
+    """In the place of an exchange: one event and the terminal, under a scope with the ticket's deadline."""
+    ticket.attempts += 1
+    with trio.CancelScope(deadline=ticket.deadline) as ticket.scope:
+        await ticket.deliver([ContentDelta("sixteen letters.")], 60.0)
+    ticket.scope = None
+    ticket.settle(StreamComplete(_MESSAGE, attempts=ticket.attempts))
 
 
 async def ask_submission(kernel: Kernel, n: int) -> None:
@@ -163,6 +195,7 @@ def measurements(scale: float) -> list[Measurement]:
 
     asks, events, single = times(300), times(20_000), times(4_000)
     return [
+        Measurement("ask, the kernel alone", "request", asks, ask_kernel, None, 30),
         Measurement("ask, complete", "request", asks, ask_complete, code_asks, 30),
         Measurement("ask, Submission", "request", asks, ask_submission, code_asks, 30),
         Measurement("ask, literal reply_to", "request", asks, ask_reply_to, code_asks),

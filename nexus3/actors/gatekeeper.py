@@ -18,7 +18,7 @@ from nexus3.actors.gates.budget import RetryBudget
 from nexus3.actors.gates.cooldown import Cooldown
 from nexus3.actors.gates.estimate import Estimate, Estimator, characters
 from nexus3.actors.gates.rates import Learned, Rates
-from nexus3.actors.gates.verdict import Verdict, combined
+from nexus3.actors.gates.verdict import PASS, Verdict, combined
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.settings import ModelConfig
 from nexus3.observe import catalog
@@ -114,11 +114,11 @@ class Gatekeeper:
     def ask(self, ask: Ask, now: float) -> Verdict:
         """Whether an attempt may begin; takes nothing."""
         state = self._model(ask, now)
-        verdicts = [self.breaker.ask(now), state.cooldown.ask(now)]
-        if self._rates.is_limited or state.rates.is_limited:
-            estimate = state.estimator.estimate(ask.size, ask.request.max_tokens)
-            verdicts += [self._rates.ask(estimate, now), state.rates.ask(estimate, now)]
-        return combined(verdicts)
+        breaker, cooldown = self.breaker.ask(now), state.cooldown.ask(now)
+        if not (self._rates.is_limited or state.rates.is_limited):
+            return PASS if breaker is PASS and cooldown is PASS else combined((breaker, cooldown))
+        estimate = state.estimator.estimate(ask.size, ask.request.max_tokens)
+        return combined((breaker, cooldown, self._rates.ask(estimate, now), state.rates.ask(estimate, now)))
 
     def begin(self, ask: Ask, now: float, *, is_first: bool) -> Stake:
         """An attempt begins that :meth:`ask` let pass in this very step. ``is_first`` of its request."""

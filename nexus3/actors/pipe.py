@@ -81,11 +81,10 @@ class Pipe:
 
     # -- the reader's end
 
-    def take_nowait(self) -> Batch:
-        """The next batch.
+    def poll(self) -> Batch | None:
+        """The next batch, or ``None`` where there is none yet.
 
         Raises:
-            trio.WouldBlock: there is none yet.
             trio.EndOfChannel: there will be none.
         """
         if self._batches:
@@ -95,7 +94,7 @@ class Pipe:
             return batch
         if self._closed:
             raise trio.EndOfChannel
-        raise trio.WouldBlock
+        return None
 
     async def take(self) -> Batch:
         """The next batch, as soon as there is one. No checkpoint where there is one already.
@@ -104,17 +103,14 @@ class Pipe:
             trio.EndOfChannel: there will be none.
             trio.ClosedResourceError: the reader's end was closed meanwhile.
         """
-        while True:
-            try:
-                return self.take_nowait()
-            except trio.WouldBlock:
-                pass
+        while (batch := self.poll()) is None:
             if self._left:
                 raise trio.ClosedResourceError
             if self._taker is not None:
                 raise trio.BusyResourceError("another task reads this stream")
             self._taker = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._stop_taking)
+        return batch
 
     def pass_over(self) -> None:
         """The reader wants to know the end only: what is in, and what comes, is thrown away as if it were read."""

@@ -132,29 +132,24 @@ class ReplyStream(trio.abc.ReceiveChannel[StreamEvent]):
             await trio.lowlevel.checkpoint()
             self._turn = YIELD_EVERY
         try:
-            self._batch = self._pipe.take_nowait()
-        except trio.WouldBlock:
-            try:
-                self._batch = await self._pipe.take()
-            except trio.EndOfChannel:
-                return False
-            self._turn = YIELD_EVERY
+            batch = self._pipe.poll()
+            if batch is None:
+                batch = await self._pipe.take()
+                self._turn = YIELD_EVERY
         except trio.EndOfChannel:
             return False
+        self._batch = batch
         self._next = 0
         return True
 
     def rest(self) -> list[StreamEvent]:
         """What can be had without waiting: buffered events, and the terminal where the request is settled."""
         events = self._batch[self._next :]
-        while True:
-            try:
-                events += self._pipe.take_nowait()
-            except trio.WouldBlock:
-                break
-            except trio.EndOfChannel:
-                events.append(self._terminal())
-                break
+        try:
+            while (batch := self._pipe.poll()) is not None:
+                events += batch
+        except trio.EndOfChannel:
+            events.append(self._terminal())
         return events
 
     @trio.lowlevel.enable_ki_protection

@@ -124,7 +124,9 @@ class Slot:
             self.give_up(ticket, self._closed)
         elif self.state == "parked":
             self.give_up(ticket, _PARKED)
-        elif isinstance(verdict := self._may_start(ticket, trio.current_time()), Refuse):
+        elif (self.mailbox or not self._free_places()) and isinstance(
+            verdict := self._may_start(ticket, trio.current_time()), Refuse
+        ):  # else it is asked when it is taken, which is at once
             self.counters[f"refused.{verdict.failure.reason}"] += 1
             self.give_up(ticket, verdict.failure)
         elif (refusal := self.mailbox.put(ticket, self._free_places())) is not None:

@@ -54,7 +54,7 @@ def combined(verdicts: Iterable[Verdict]) -> Verdict:
 
 def within(verdict: Verdict, latest: float) -> Verdict:
     """The verdict for a request that must have begun by ``latest``: a wait beyond that is refused now, not later."""
-    if isinstance(verdict, Wait) and verdict.until is not None and verdict.until > latest:
+    if verdict is not PASS and isinstance(verdict, Wait) and verdict.until is not None and verdict.until > latest:
         return Refuse(verdict.failure)
     return verdict
 
