@@ -127,7 +127,7 @@ def _refuse(data: bytes) -> object:
 def both_ways(body: bytes, how: Any) -> tuple[Read, Read]:
     with pytest.MonkeyPatch.context() as patch:
         fast = how(body)
-        patch.setattr(reading, "_typed", _refuse)
+        patch.setattr(reading, "typed", _refuse)
         return fast, how(body)
 
 

@@ -24,7 +24,8 @@ from nexus3.wire.codecs.openai_chat.chunks import (
 )
 from nexus3.wire.codecs.openai_chat.surrogates import whole_texts
 
-_typed = msgspec.json.Decoder(Chunk).decode
+typed = msgspec.json.Decoder(Chunk).decode
+"""Bytes of a well-behaved chunk; anything else is :func:`read_chunk`'s."""
 
 # To the end of the data where the closing quote is missing, so that no quote is looked at twice.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
@@ -52,7 +53,7 @@ def read_chunk(data: bytes, max_depth: int) -> Chunk:
         Malformed, OverLimit
     """
     try:
-        chunk = _typed(data)
+        chunk = typed(data)
     except RecursionError:
         raise OverLimit("max_json_depth") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
