@@ -321,6 +321,7 @@ class Slot:
             if (failure := refused.pop(ticket, None)) is None:
                 ticket.stake = self.gates.begin(ticket.ask, now, is_first=not ticket.attempts)
                 ticket.state = "running"
+                ticket.sent = False  # what an earlier attempt sent has had its answer
                 ticket.started_at = ticket.started_at or now
                 self.running.add(ticket)
                 return ticket
