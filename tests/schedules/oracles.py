@@ -294,9 +294,12 @@ class _Case:
             one.incarnation != other.incarnation and one.sent_at is not None and one.ending in ("left", "crashed")
             for one, other in itertools.pairwise(self.exchanges)
         )
+        # A retry may run on another incarnation, too; this is about the one attempt that a crash has cut off.
+        put_back = [line.at for line in self._named("request.requeued")]
         unsent = any(
-            one.incarnation != other.incarnation and one.sent_at is None
-            for one, other in itertools.pairwise(self.exchanges)
+            exchange.sent_at is None and exchange.ended_at is not None and abs(exchange.ended_at - at) <= EPSILON
+            for exchange in self.exchanges
+            for at in put_back
         )
         notices = [
             event for event in self.seen.events if isinstance(event, Notice) and event.code == MAYBE_BILLED_TWICE
