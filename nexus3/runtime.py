@@ -265,7 +265,7 @@ class _Submissions:
             raise error_of(CLOSED)
         self._send, receive = trio.open_memory_channel[Submission](0)
         self._tree.spawn(partial(self._admission.take_in, receive, self._caller))
-        return self._send
+        return self._send  # noqa: ASYNC910 - there is nothing to wait for
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -94,6 +94,7 @@ class Admission:
         elif route.settings is not None:
             ticket.fallbacks = list(route.settings.fallbacks)
         _send_to(ticket, route)
+        ticket.set_buffer(slot.provider.limits.reply_buffer)
         slot.move_on = self._move_on
         slot.admit(ticket)
 

@@ -37,17 +37,23 @@ _NOTHING_SENT = Estimate(input_tokens=0, uncached_tokens=0, output_tokens=0, mos
 class _Model:
     """What is known of one model at this provider."""
 
-    __slots__ = ("cooldown", "estimator", "rates", "running")
+    __slots__ = ("cooldown", "estimator", "rates", "running", "settings")
 
     def __init__(self, now: float, settings: ModelConfig | None) -> None:
         self.cooldown = Cooldown()
+        self.running = 0
+        self.settings = settings
+        self.forget(now)
+
+    def forget(self, now: float) -> None:
+        """What was learned; the settings' limits hold on."""
+        settings = self.settings
         self.rates = Rates(
             now,
             requests_per_minute=settings.requests_per_minute if settings else None,
             tokens_per_minute=settings.tokens_per_minute if settings else None,
         )
         self.estimator = Estimator()
-        self.running = 0
 
 
 class Ask:
@@ -99,15 +105,15 @@ class Gatekeeper:
         )
 
     def reconfigure(self, provider: ResolvedProvider, now: float) -> None:
-        """New settings: what was learned under the old ones is forgotten, but no cooldown."""
+        """New settings of the provider: its breaker, budget and own limits begin anew; what is known of its models
+        stays."""
         self._open_anew(provider, now)
 
     def forget(self, provider: ResolvedProvider, now: float) -> None:
         """The actor crashes again and again: state that outlives a crash may be its cause. Cooldowns stay."""
         self._open_anew(provider, now)
         for model in self._models.values():
-            model.rates = Rates(now, requests_per_minute=None, tokens_per_minute=None)
-            model.estimator = Estimator()
+            model.forget(now)
 
     # -- before an attempt
 
@@ -217,6 +223,10 @@ class Gatekeeper:
                 for key in idle:
                     del self._models[key]
             state = self._models[ask.model] = _Model(now, ask.settings)
+        elif state.settings is None and ask.settings is not None:
+            # It was asked by its id before; its alias has something to say.
+            state.settings = ask.settings
+            state.forget(now)
         return state
 
     def _tell_breaker(self, change: breakers.Change) -> None:

@@ -99,7 +99,7 @@ class CommonLimits(Settings):
     """Callers' shares of this provider, relative to each other's, while more wait than can be served; 1 where none is
     given."""
     reply_buffer: Count = 64
-    """Events of one request that wait for its reader."""
+    """Network reads of one answer whose events may wait for their reader; then its own socket is left unread."""
     max_request_bytes: Bytes = 32 << 20
     max_stream_bytes: Bytes = 64 << 20
     max_body_bytes: Bytes = 16 << 20

@@ -30,12 +30,12 @@ class Pipe:
     One task at each end: a second one that waits there gets ``trio.BusyResourceError``.
     """
 
-    __slots__ = ("_batches", "_capacity", "_closed", "_left", "_putter", "_taker", "_unread")
+    __slots__ = ("_batches", "_closed", "_left", "_putter", "_taker", "_unread", "capacity")
 
     def __init__(self, capacity: int) -> None:
         """``capacity`` in batches: how far the reader may be behind before :meth:`put` waits."""
         self._batches = deque[Batch]()
-        self._capacity = capacity
+        self.capacity = capacity
         self._closed = False
         """No more will be put."""
         self._left = False
@@ -52,7 +52,7 @@ class Pipe:
 
     def offer(self, batch: Batch) -> bool:
         """Put a batch without waiting; false where there is no room, or an end is closed."""
-        if self._closed or self._left or len(self._batches) >= self._capacity:
+        if self._closed or self._left or len(self._batches) >= self.capacity:
             return False
         if not self._unread:
             self._batches.append(batch)

@@ -21,7 +21,7 @@ from nexus3.wire.failures import Failure, error_of, fail
 from nexus3.wire.requests import CompletionRequest
 
 REPLY_BATCHES = 64
-"""Batches of events (one per network read) that wait for a slow reader before its own socket is left unread."""
+"""Batches of events (one per network read) that wait for a slow reader; its provider's settings may say otherwise."""
 
 State = Literal["new", "queued", "running", "settled"]
 
@@ -149,6 +149,10 @@ class Ticket:
         if self.terminal is not None:
             return False
         return self.settle(failed(self, failure))
+
+    def set_buffer(self, batches: int) -> None:
+        """How far the reader may be behind from now on."""
+        self._pipe.capacity = batches
 
     def offer(self, events: Batch) -> bool:
         """Hand events to the reader if there is room: the fast way, without a checkpoint. The list changes owner."""

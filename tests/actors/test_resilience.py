@@ -349,3 +349,29 @@ async def test_places_are_room_beside_the_mailbox(autojump_clock: MockClock) -> 
             for _ in range(50):
                 nursery.start_soon(house.supervisor.complete, ask())
         assert house.supervisor.snapshot().counters["outcome.completed"] == 50
+
+
+async def test_a_model_s_limit_holds_whoever_asked_first_and_after_crashes(autojump_clock: MockClock) -> None:
+    async with open_house([Answer("hello")], config(model={"requests_per_minute": 6.0})) as house:
+        await house.supervisor.complete(ask(model="main:gpt"))  # by its id, of which no alias's settings are known
+        for _ in range(2):
+            began = trio.current_time()
+            for _ in range(3):
+                await house.supervisor.complete(ask())
+            assert 19 < trio.current_time() - began < 32
+            for _ in range(2):
+                crash(house.supervisor, "main")
+                await trio.sleep(0.1)
+
+
+async def test_the_reply_buffer_bounds_how_far_a_reader_may_be_behind(autojump_clock: MockClock) -> None:
+    words = Answer(["word "] * 50, delay=0.1)
+    limits = {"reply_buffer": 2, "stall_timeout": 5.0}
+    async with open_house([words], config(**limits)) as house:
+        async with house.supervisor.stream(ask()) as events:
+            assert isinstance(await events.receive(), AttemptStarted)
+            with pytest.raises(ProviderError) as caught:
+                await trio.sleep(30)
+                async for _ in events:
+                    pass
+        assert caught.value.kind == "slow_consumer"

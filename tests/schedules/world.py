@@ -319,6 +319,7 @@ class World:
                     "retry_unsafe": provider.retry_unsafe,
                     "stall_timeout": provider.stall_timeout,
                     "idle_timeout": provider.idle_timeout,
+                    "reply_buffer": self.plan.reply_batches,
                     # Open, it would refuse nearly all of these requests: providers here do little but fail.
                     "breaker": "observe",
                     "on_full": provider.on_full,
@@ -563,7 +564,6 @@ def run(plan: Schedule) -> World:
         real_time_limit(WATCHDOG),
         mock.patch.object(trio._core._run, "_ALLOW_DETERMINISTIC_SCHEDULING", True),
         mock.patch.object(nexus3.runtime, "Random", return_value=Random(plan.seed)),
-        mock.patch.object(nexus3.actors.reply, "REPLY_BATCHES", plan.reply_batches),
     ):
         warnings.simplefilter("ignore", ResourceWarning)
         trio.run(world.main, clock=trio.testing.MockClock(autojump_threshold=0))

@@ -2,8 +2,8 @@
 
 import msgspec
 
+import nexus3.wire.codecs.openai_chat.reading as reading
 from nexus3.wire.catalog import Target
-from nexus3.wire.codecs.openai_chat import reading
 from nexus3.wire.codecs.openai_chat.answer import Answer
 from nexus3.wire.codecs.openai_chat.chunks import Chunk
 from nexus3.wire.codecs.openai_chat.reading import Malformed, OverLimit, load, read_chunk
