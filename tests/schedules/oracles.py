@@ -295,11 +295,13 @@ class _Case:
             for one, other in itertools.pairwise(self.exchanges)
         )
         # A retry may run on another incarnation, too; this is about the one attempt that a crash has cut off.
-        cut_off = [
-            [exchange for exchange in self.exchanges if exchange.ended_at and abs(exchange.ended_at - line.at) <= EPSILON]
-            for line in self._named("request.requeued")
-        ]
-        unsent = any(ended and ended[-1].sent_at is None for ended in cut_off)
+        put_back = [line.at for line in self._named("request.requeued")]
+        unsent = any(
+            one.incarnation != other.incarnation
+            and one.sent_at is None
+            and any(one.ended_at is not None and abs(one.ended_at - at) <= EPSILON for at in put_back)
+            for one, other in itertools.pairwise(self.exchanges)
+        )
         notices = [
             event for event in self.seen.events if isinstance(event, Notice) and event.code == MAYBE_BILLED_TWICE
         ]
