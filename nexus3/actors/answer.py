@@ -59,8 +59,9 @@ class Answer:
         if not 200 <= response.status < 300:
             body, truncated = await self._error_body(response)
             return response_failure(response.status, response.headers, body, wall_now=wall_clock(), truncated=truncated)
-        first = await response.receive_some()
-        match _kind_of_body(response.headers.get("content-type", ""), first, asked_for_stream=stream):
+        # In a list, from which it is taken: a name here would keep it for as long as the answer lasts.
+        first = [await response.receive_some()]
+        match _kind_of_body(response.headers.get("content-type", ""), first[0], asked_for_stream=stream):
             case "events":
                 return await self._read_events(response, watch, first)
             case "json":
@@ -74,10 +75,11 @@ class Answer:
                     phase="headers",
                 )
 
-    async def _read_events(self, response: Response, watch: Watch, data: bytes) -> Failure | None:
+    async def _read_events(self, response: Response, watch: Watch, first: list[bytes]) -> Failure | None:
         decoder = self._codec.open_decoder(self._target, request_id=self._request_id, limits=self._limits.decode)
         self._decoder = self._ticket.decoder = decoder
         left = self._limits.max_stream_bytes
+        data = first.pop()
         while True:
             if not data:
                 events = decoder.end()
@@ -102,11 +104,12 @@ class Answer:
                 return self._conclude(decoder.outcome)
             if decoder.proven:
                 watch.answer_is_complete()
+            del data, events  # a thousand streams that wait must not hold a read each
             data = await response.receive_some()
 
-    async def _read_body(self, response: Response, watch: Watch, data: bytes) -> Failure | None:
+    async def _read_body(self, response: Response, watch: Watch, first: list[bytes]) -> Failure | None:
         limit = self._limits.max_body_bytes
-        body = bytearray(data)
+        body = bytearray(first.pop())
         while data := await response.receive_some():
             body += data
             watch.bytes_came(content=False)
