@@ -9,7 +9,6 @@ import os
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
 from random import Random
 from types import TracebackType
 
@@ -85,7 +84,7 @@ class Supervisor:
         Raises:
             ProviderError: (on entering) ``unavailable``, where the supervisor is closed.
         """
-        return _Submissions(self._admission, self._tree, caller)
+        return _Submissions(self._admission, caller)
 
     def provider(self, model: str | None = None) -> AsyncProvider:
         """The original's interface for one model: an alias, ``provider:model``, or ``None`` for the default model."""
@@ -255,16 +254,14 @@ class Supervisor:
 class _Submissions:
     """A generator of contextlib would cost a fifth of what a submission costs in all."""
 
-    def __init__(self, admission: Admission, tree: Tree, caller: str | None) -> None:
+    def __init__(self, admission: Admission, caller: str | None) -> None:
         self._admission = admission
-        self._tree = tree
         self._caller = caller
 
     async def __aenter__(self) -> trio.MemorySendChannel[Submission]:
         if not self._admission.is_open:
             raise error_of(CLOSED)
-        self._send, receive = trio.open_memory_channel[Submission](0)
-        self._tree.spawn(partial(self._admission.take_in, receive, self._caller))
+        self._send = self._admission.open_channel(self._caller)
         return self._send  # noqa: ASYNC910 - there is nothing to wait for
 
     async def __aexit__(

@@ -47,6 +47,7 @@ class Admission:
         self._log = log
         self._numbers = itertools.count(1)
         self._refusal: Failure | None = None
+        self._nameless: trio.MemorySendChannel[Submission] | None = None
         self._forwarding: set[Ticket] = set()
         self._forwarded = trio.Event()
         self.counters = counters
@@ -128,8 +129,24 @@ class Admission:
             return True
         return False
 
+    def open_channel(self, caller: str | None) -> trio.MemorySendChannel[Submission]:
+        """A channel of capacity 0 on which submissions are accepted; the caller closes it. Those of callers without a
+        name share one receiving task: to start one for each would cost as much as a queue and a place."""
+        if caller is None and self._nameless is not None:
+            return self._nameless.clone()
+        send, receive = trio.open_memory_channel[Submission](0)
+
+        async def take_in() -> None:
+            await self._take_in(receive, caller)
+
+        self._spawn(take_in)
+        if caller is None:
+            self._nameless = send
+            return send.clone()
+        return send
+
     @trio.lowlevel.enable_ki_protection
-    async def take_in(self, submissions: trio.MemoryReceiveChannel[Submission], caller: str | None) -> None:
+    async def _take_in(self, submissions: trio.MemoryReceiveChannel[Submission], caller: str | None) -> None:
         """Admit whatever is sent, until the channel is closed. Owns the receiving end."""
         with submissions:
             async for submission in submissions:
