@@ -112,7 +112,7 @@ def settled_attributes(
         "nexus3.total_s": total_s,
         names.operation: "chat",
         names.provider: provider.genai_name,
-        names.request_model: _shown(model),
+        names.request_model: _shown_name(model),
         names.request_stream: stream,
         names.request_max_tokens: request.max_tokens,
         names.request_temperature: request.temperature,
@@ -127,7 +127,7 @@ def settled_attributes(
             request_id, usage = terminal.request_id, terminal.usage
             line |= {
                 names.response_id: _shown(terminal.response_id),
-                names.response_model: _shown(terminal.model),
+                names.response_model: _shown_name(terminal.model),
                 names.finish_reasons: [terminal.stop_reason],
             }
         case StreamFailed():
@@ -161,6 +161,10 @@ def _tokens(usage: Usage, names: GenAI) -> dict[str, object]:
 
 def _shown(text: str | None) -> str | None:
     return readable(text, max_chars=_MAX_ID_CHARS) if text else None
+
+
+_shown_name = lru_cache(maxsize=256)(_shown)
+"""Of models: there are few."""
 
 
 @lru_cache(maxsize=256)
