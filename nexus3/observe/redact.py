@@ -48,6 +48,21 @@ _SECRET_NAMES = frozenset(
 )
 """Headers and keys whose value is never shown, whatever it looks like; lower case, with hyphens."""
 
+_MARKS = (
+    *("sk-", "rk-", "pk-", "hf_", "gsk_", "xai-", "ghp_", "github_pat_", "akia", "aiza", "eyj", "-----begin "),
+    *("bearer", "basic", "key", "@"),
+)
+"""No text that :func:`scrub` changes is without one of these, in whatever case."""
+
+_NUMBERS = frozenset({type(None), bool, int, float})
+_NUMBERS_AND_TEXT = _NUMBERS | {str}
+
+
+def _is_shapeless(text: str) -> bool:
+    """No known shape is in any part of ``text``. Quick, and says no where it would have to look closely."""
+    # Beyond ASCII letters have cases that lower() does not know of.
+    return text.isascii() and not any(map(text.lower().__contains__, _MARKS))
+
 
 class Redactor:
     """Takes the secrets it knows out of text, in every spelling they travel in, and all known shapes.
@@ -63,6 +78,10 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         return scrub(text if self._exact is None else self._exact.sub(REDACTED, text))
+
+    def has_nothing_in(self, text: str) -> bool:
+        """No part of ``text`` would be changed. Quick, and may say no where it would take a closer look."""
+        return _is_shapeless(text) and (self._exact is None or self._exact.search(text) is None)
 
     def learn(self, secrets: Iterable[str]) -> None:
         """Know these, too, from now on. None is ever forgotten: what was a key may still be quoted."""
@@ -111,12 +130,31 @@ def redacting(redact: Redact) -> Callable[[WrappedLogger, str, EventDict], Event
     may hold a key: structlog's own console traceback would show them.
     """
 
+    # A line is a few dozen short values, hardly ever with a secret: they are looked through together, and one by one
+    # only where that is not enough. What a function of somebody else's does to a text, only calling it can tell.
+    has_nothing_in: Callable[[str], bool]
+    if isinstance(redact, Redactor):
+        has_nothing_in = redact.has_nothing_in
+    else:
+        has_nothing_in = _is_shapeless if redact is scrub else _looks_closely
+
     def processor(logger: WrappedLogger, method: str, line: EventDict) -> EventDict:
         line = structlog.processors.format_exc_info(logger, method, line)
-        # A leading underscore marks what structlog's stdlib bridge hands to itself.
-        return {name: value if name[:1] == "_" else _clean(name, value, redact, _DEPTH) for name, value in line.items()}
+        texts = "\n".join([value for value in line.values() if type(value) is str])
+        kept = _NUMBERS_AND_TEXT if has_nothing_in(texts) else _NUMBERS
+        return {
+            # A leading underscore marks what structlog's stdlib bridge hands to itself.
+            name: value
+            if name[:1] == "_" or (type(value) in kept and not _is_secret_name(name))
+            else _clean(name, value, redact, _DEPTH)
+            for name, value in line.items()
+        }
 
     return processor
+
+
+def _looks_closely(_: str) -> bool:
+    return False
 
 
 redact_secrets = redacting(scrub)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -20,6 +21,8 @@ _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?)(ns|us|µs|μs|ms|s|m|h|d)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONGEST = 64
 """No honest value is longer, and no number that long is infinite."""
+_EXACT_DIGITS = 15
+"""Of a whole number that a float holds as it is."""
 
 
 class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,17 +55,20 @@ def rate_limits(headers: Mapping[str, str], *, wall_now: float) -> dict[Dimensio
     found: dict[Dimension, RateLimit] = {}
     for dimension, names in _HEADERS.items():
         for limit, remaining, reset in names:
+            if limit not in headers and remaining not in headers and reset not in headers:
+                continue  # as most are: a provider has one set or none
             stated = RateLimit(
                 limit=_count(headers.get(limit)),
                 remaining=_count(headers.get(remaining)),
                 reset_after=_reset(headers.get(reset), headers, wall_now),
             )
-            if stated != RateLimit():
+            if stated != _NOTHING:
                 found[dimension] = stated
                 break
     return found
 
 
+_NOTHING = RateLimit()
 _WORDS: tuple[tuple[Dimension, str], ...] = (
     ("requests", "requests"),
     ("tokens", "tokens"),
@@ -83,8 +89,12 @@ _HEADERS: dict[Dimension, tuple[tuple[str, ...], ...]] = {
 
 def seconds(text: str | None) -> float | None:
     """A finite number of seconds, not negative: ``30``, ``1.5``, or a Go duration (``6m0s``, ``12ms``)."""
-    if text is None or len(text) > _LONGEST:
-        return None
+    return None if text is None or len(text) > _LONGEST else _seconds(text)
+
+
+# Resets come with every response, in few spellings: whole numbers of a small unit.
+@lru_cache(maxsize=1024)
+def _seconds(text: str) -> float | None:
     text = text.strip()
     if _NUMBER.fullmatch(text):
         return float(text)
@@ -118,7 +128,13 @@ def _until(text: str | None, headers: Mapping[str, str], wall_now: float) -> flo
     moment = _moment(text)
     if moment is None:
         return None
-    return max(0.0, moment - (_moment(headers.get("date")) or wall_now))
+    return max(0.0, moment - (_said_at(headers.get("date")) or wall_now))
+
+
+@lru_cache(maxsize=4)
+def _said_at(date: str | None) -> float | None:
+    """Every moment in one response is measured against it."""
+    return _moment(date)
 
 
 def _moment(text: str | None) -> float | None:
@@ -136,6 +152,8 @@ def _moment(text: str | None) -> float | None:
 
 
 def _count(text: str | None) -> int | None:
-    if text is None or len(text) > _LONGEST or not _NUMBER.fullmatch(text.strip()):
+    if text is None or len(text) > _LONGEST:
         return None
-    return int(float(text))
+    if len(text) <= _EXACT_DIGITS and text.isascii() and text.isdigit():  # as a rule
+        return int(text)
+    return int(float(text)) if _NUMBER.fullmatch(text.strip()) else None

@@ -1,7 +1,9 @@
 """No secret survives in a line: by value in every spelling, by shape, under a telling name, in a traceback."""
 
 import base64
+import re
 import sys
+from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexus3.observe.redact import Redactor, printable, redact_secrets, redacting
+from nexus3.wire import provider_text
 
 SECRET = 'kr7/+"q=%plain&odd'
 MARK = "[redacted]"
@@ -127,6 +130,83 @@ def test_an_exception_is_written_without_its_locals() -> None:
 
 def test_the_ready_made_processor_knows_shapes() -> None:
     assert redact_secrets(None, "info", {"event": "e", "key": "hf_0123456789"}) == {"event": "e", "key": MARK}
+
+
+SHAPES = [
+    pattern
+    for name, pattern in vars(provider_text).items()
+    if isinstance(pattern, re.Pattern) and name not in ("_TAG", "_UNSHOWABLE")
+]
+"""All that ``scrub`` looks for: a new shape is here, too."""
+
+PIECES = st.sampled_from(
+    [
+        *(
+            "",
+            "e",
+            "bearer",
+            "basic ",
+            "BEARER ",
+            "api",
+            "_key",
+            "\u212aey",
+            ":",
+            "=",
+            " ",
+            '"',
+            "\n",
+            "://",
+            "a@b",
+            "ß",
+        ),
+        *("[redacted]", "0123456789", "sk-", "hf_", "AKIA", "eyJ", ".", "-----BEGIN KEY-----", SECRET[:9], SECRET[9:]),
+    ]
+)
+VALUES = st.lists(PIECES, max_size=4).map("".join) | st.integers() | st.none() | st.lists(PIECES, max_size=2)
+
+
+PREFIXES = ("sk-", "rk-", "pk-", "hf_", "gsk_", "xai-", "ghp_", "github_pat_", "AKIA", "AIza")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(prefix + "0123456789abcdef" for prefix in PREFIXES),
+        *("eyJhbGci.abc", "-----BEGIN KEY-----", "http://me:word@host"),
+        *("Bearer 0123456789", "BASIC 0123456789", "API key: 0123456789", "apikey=0123456789"),
+        "ba\u017fic 0123456789",  # the long s is a case of s, to a pattern that looks for any
+    ],
+)
+def test_each_known_shape_goes_from_a_line(text: str) -> None:
+    cleaned = redact_secrets(None, "info", {"event": "e", "text": text, "model": "m"})
+    assert cleaned == {"event": "e", "text": provider_text.scrub(text), "model": "m"}
+    assert MARK in cleaned["text"]
+
+
+@settings(derandomize=True, deadline=None, max_examples=500)
+@given(st.sampled_from(SHAPES).flatmap(lambda shape: st.from_regex(shape, fullmatch=True)))
+def test_no_known_shape_is_overlooked_because_a_line_looked_harmless(text: str) -> None:
+    if text != provider_text.scrub(text):
+        assert redact_secrets(None, "info", {"event": "e", "text": text})["text"] == provider_text.scrub(text)
+
+
+@settings(derandomize=True, deadline=None, max_examples=500)
+@given(st.lists(VALUES, max_size=6))
+def test_values_that_are_looked_through_together_come_out_as_if_each_were_alone(values: list[object]) -> None:
+    def alone(value: object, redact: Callable[[str], str]) -> object:
+        if isinstance(value, list):
+            return [redact(item) for item in value]
+        return redact(value) if isinstance(value, str) else value
+
+    for redact in (provider_text.scrub, Redactor([SECRET])):
+        cleaned = redacting(redact)(None, "info", {f"value-{at}": value for at, value in enumerate(values)})
+        assert list(cleaned.values()) == [alone(value, redact) for value in values]
+
+
+def test_a_function_of_one_s_own_sees_each_value_alone() -> None:
+    line = {"event": "e", "user": "alice", "text": "alice in wonderland"}
+    hidden = redacting(lambda text: "somebody" if text == "alice" else text)(None, "info", line)
+    assert hidden == {"event": "e", "user": "somebody", "text": "alice in wonderland"}
 
 
 def test_printable_escapes_what_steers_terminals_and_keeps_lines() -> None:

@@ -83,15 +83,19 @@ class Connection:
         raise TransportFault(answer)
 
     async def _send(self, head: bytes, body: bytes, write_timeout: float) -> Failure | None:
-        with trio.CancelScope() as scope:
-            try:
-                for piece in _pieces(head, body):
-                    scope.deadline = trio.current_time() + write_timeout
-                    await self._stream.send_all(piece)
-            except OSError:
-                return _UNSENT
-            return None
-        return _UNTAKEN
+        stream = self._stream
+        try:
+            for piece in _pieces(head, body):
+                await trio.lowlevel.checkpoint_if_cancelled()  # nothing is sent for a caller who has left
+                if stream.send_now(piece):
+                    continue  # as a rule: what does not wait needs no time limit
+                with trio.CancelScope(deadline=trio.current_time() + write_timeout) as scope:
+                    await stream.send_all(b"")
+                if scope.cancelled_caught:
+                    return _UNTAKEN
+        except OSError:
+            return _UNSENT
+        return None
 
     async def _receive_head(self, reader: HeadReader) -> Head | Failure:
         try:

@@ -17,6 +17,13 @@ READ_BYTES = 64 << 10
 class ByteStream(Protocol):
     """One connected stream, used by one task at a time. Errors are :class:`OSError`; ``ssl.SSLError`` is one."""
 
+    def send_now(self, data: bytes) -> bool:
+        """Send without waiting; whether the network took all of it, as it does with most requests. No checkpoint.
+
+        What it did not take stays with the stream, and leaves first with the next :meth:`send_all`, of ``b""`` too.
+        """
+        ...
+
     async def send_all(self, data: bytes) -> None:
         """Send everything, waiting where the network does not take it at once.
 
@@ -55,15 +62,29 @@ class ByteStream(Protocol):
 class SocketStream:
     """A :class:`ByteStream` on a connected TCP socket, which it owns and switches to non-blocking."""
 
-    __slots__ = ("_socket",)
+    __slots__ = ("_socket", "_unsent")
 
     def __init__(self, connected: socket.socket) -> None:
         connected.setblocking(False)
         self._socket = connected
+        self._unsent = b""
+
+    def send_now(self, data: bytes) -> bool:
+        """See :class:`ByteStream`."""
+        if self._unsent:
+            self._unsent += data
+            return False
+        try:
+            sent = self._socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        self._unsent = data[sent:]
+        return not self._unsent
 
     async def send_all(self, data: bytes) -> None:
         """See :class:`ByteStream`."""
         await trio.lowlevel.checkpoint_if_cancelled()
+        data, self._unsent = self._unsent + data, b""
         sent = 0
         with memoryview(data) as view:
             while sent < len(view):

@@ -96,17 +96,25 @@ class TlsStream:
         return True
 
     async def _flush(self) -> None:
-        if self._outgoing.pending:
-            await self._stream.send_all(self._outgoing.read())
+        await self._stream.send_all(self._outgoing.read())
+
+    def send_now(self, data: bytes) -> bool:
+        """See :class:`nexus3.actors.http.stream.ByteStream`. What it did not take is kept encrypted."""
+        self._encrypt(memoryview(data))
+        return self._stream.send_now(self._outgoing.read())
 
     async def send_all(self, data: bytes) -> None:
         """See :class:`nexus3.actors.http.stream.ByteStream`."""
+        await self._flush()
         with memoryview(data) as view:
             for start in range(0, len(view), _PIECE_BYTES):
-                end = min(start + _PIECE_BYTES, len(view))
-                while start < end:
-                    start += self._tls.write(view[start:end])  # a record at a time
+                self._encrypt(view[start : start + _PIECE_BYTES])
                 await self._flush()
+
+    def _encrypt(self, view: memoryview) -> None:
+        start = 0
+        while start < len(view):
+            start += self._tls.write(view[start:])  # a record at a time
 
     async def receive_some(self) -> bytes:
         """See :class:`nexus3.actors.http.stream.ByteStream`."""

@@ -40,6 +40,8 @@ HEADS: dict[str, tuple[bytes, Outcome]] = {
     "status 500": (b"HTTP/1.1 500 No\r\n" + LENGTH, accepted(status=500)),
     "status 599": (b"HTTP/1.1 599 No\r\n" + LENGTH, accepted(status=599)),
     "100 before": (CONTINUE + CHUNKED + HELLO, accepted()),
+    "103 with a length": (b"HTTP/1.1 103 X\r\nContent-Length: 5\r\n\r\n" + FIVE + b"hello", accepted()),
+    "103 with a length that is none": (b"HTTP/1.1 103 X\r\nContent-Length: x\r\n\r\n" + FIVE, refused("bad_head")),
     "103 with headers before": (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + CHUNKED + HELLO, accepted()),
     "100 that says close": (b"HTTP/1.1 100 X\r\nConnection: close\r\n\r\n" + FIVE + b"hello", accepted()),
     "100 of HTTP/1.0": (b"HTTP/1.0 100 Continue\r\n\r\n" + FIVE + b"hello", accepted()),
@@ -109,6 +111,10 @@ HEADS: dict[str, tuple[bytes, Outcome]] = {
         refused("content_encoding"),
     ),
     "content coding identity": (OK + b"Content-Encoding: Identity\r\n" + LENGTH, accepted()),
+    "content coding identity, a blank that is none": (
+        OK + b"Content-Encoding: identity\xa0\r\n" + LENGTH,
+        refused("content_encoding"),
+    ),
     "content coding gzip of an error": (
         b"HTTP/1.1 429 No\r\nContent-Encoding: gzip\r\n" + LENGTH,
         accepted(status=429),
@@ -195,6 +201,12 @@ def test_a_head_says_what_it_said() -> None:
     )
 
 
+def test_lengths_that_agree_are_one() -> None:
+    head = HeadReader(LIMITS).feed(OK + b"Content-Length: 5\r\nX-A: b\r\ncontent-length:5 \r\n\r\n")
+    assert head is not None
+    assert head.headers == {"content-length": "5", "x-a": "b"}
+
+
 @pytest.mark.parametrize(("head", "kind"), [(CHUNKED, ChunkedBody), (FIVE, LengthBody), (OK + b"\r\n", UntilCloseBody)])
 def test_the_head_decides_the_body(head: bytes, kind: type) -> None:
     found = HeadReader(LIMITS).feed(head)
@@ -228,8 +240,9 @@ def test_the_limit_of_bytes_is_for_all_heads_together() -> None:
         b"Connection: a" + b" " * 65_000 + b"b\r\n",
         b"Connection: " + b"," * 65_000 + b"\r\n",
         b"a" * 65_000,
+        b"a:\r\n" * 16_000 + b"a",
     ],
-    ids=["blanks", "words", "length", "option", "options", "name"],
+    ids=["blanks", "words", "length", "option", "options", "name", "lines"],
 )
 def test_no_head_costs_more_than_its_length(filler: bytes) -> None:
     """Each of these takes some 5 ms at most; a pattern that backtracks over them would take many seconds."""

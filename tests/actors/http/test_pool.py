@@ -226,6 +226,9 @@ class FakeStream:
     def __init__(self) -> None:
         self.is_open = True
 
+    def send_now(self, data: bytes) -> bool:
+        return True
+
     async def send_all(self, data: bytes) -> None: ...
 
     async def receive_some(self) -> bytes:

@@ -102,6 +102,37 @@ async def test_what_the_network_does_not_take_at_once_is_waited_for(
     assert took == [data]
 
 
+async def test_what_the_network_takes_at_once_is_sent_without_waiting(
+    pair: tuple[SocketStream, socket.socket],
+) -> None:
+    stream, peers = pair
+    assert stream.send_now(b"request")
+    assert read_exactly(peers, 7) == b"request"
+
+
+async def test_what_was_not_sent_at_once_leaves_first(pair: tuple[SocketStream, socket.socket]) -> None:
+    stream, peers = pair
+    peers.settimeout(5)
+    data = bytes(range(256)) * (16 << 12)  # 16 MiB: more than the system buffers
+    assert not stream.send_now(data)
+    assert not stream.send_now(b"second")
+    took = list[bytes]()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stream.send_all, b"third")
+        took.append(await trio.to_thread.run_sync(read_exactly, peers, len(data) + 11))
+    assert took == [data + b"secondthird"]
+    assert stream.send_now(b"fourth")
+    assert read_exactly(peers, 6) == b"fourth"
+
+
+async def test_sending_at_once_to_a_closed_peer_is_an_error(pair: tuple[SocketStream, socket.socket]) -> None:
+    stream, peers = pair
+    reset(peers)
+    await news(stream)
+    with pytest.raises(OSError, match=r"reset|Broken pipe"):
+        stream.send_now(b"x")
+
+
 async def test_nothing_is_sent_for_a_caller_that_is_cancelled(pair: tuple[SocketStream, socket.socket]) -> None:
     stream, peers = pair
     with trio.CancelScope() as scope:

@@ -195,6 +195,24 @@ async def test_a_long_request_arrives_whole(authority_file: Path) -> None:
     assert took == [request]
 
 
+@VERSIONS
+async def test_what_was_not_sent_at_once_leaves_first(authority_file: Path, version: ssl.TLSVersion) -> None:
+    request = bytes(range(256)) * (32 << 10)  # 8 MiB: more than the system buffers
+    took = list[bytes]()
+    async with connected(authority_file, version=version) as (stream, peer):
+        peer.raw.settimeout(5)
+        assert stream.send_now(b"first")
+        assert await trio.to_thread.run_sync(peer.read_exactly, 5) == b"first"
+        assert not stream.send_now(request)
+        assert not stream.send_now(b"second")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stream.send_all, b"")
+            took.append(await trio.to_thread.run_sync(peer.read_exactly, len(request) + 6))
+        assert stream.send_now(b"third")
+        assert await trio.to_thread.run_sync(peer.read_exactly, 5) == b"third"
+    assert took == [request + b"second"]
+
+
 async def test_nothing_is_sent_for_a_caller_that_is_cancelled(authority_file: Path) -> None:
     async with connected(authority_file) as (stream, peer):
         with trio.CancelScope() as scope:
