@@ -5,7 +5,7 @@ from collections.abc import Callable
 import trio
 
 from nexus3.actors.answer import Answer, OnReply
-from nexus3.actors.credentials import Credentials
+from nexus3.actors.credentials import AttemptKey
 from nexus3.actors.pipe import Batch
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.slot import Slot
@@ -24,7 +24,7 @@ async def attempt(
     target: Target,
     provider: ResolvedProvider,
     transport: Transport,
-    credentials: Credentials,
+    key: AttemptKey,
     *,
     stream: bool,
     wall_clock: Callable[[], float],
@@ -76,7 +76,7 @@ async def attempt(
     with watch.timer as ticket.scope:
         try:
             await ticket.deliver(started, limits.stall_timeout)
-            secret_headers = await credentials.headers()
+            secret_headers = await key.headers()
             async with transport.exchange(
                 encoded.url, [*encoded.headers, *secret_headers], encoded.body, on_sent=on_sent
             ) as response:
@@ -85,7 +85,7 @@ async def attempt(
                 if failure is None:
                     await answer.drain(response, watch)
                 return failure
-        except ProviderError as error:  # of the credentials
+        except ProviderError as error:  # of the key
             return error.failure
         except TransportFault as fault:
             cut = fault.failure

@@ -1,6 +1,7 @@
-"""A provider's key as a header, fetched when it must be, added last; and taken out of what the provider says.
+"""A provider's key as a header, added last; and taken out of what the provider says.
 
-One object per incarnation: a fetched key is shared by all requests until it expires.
+One object per generation of settings: all its requests share the key, also where a function returns it
+(:mod:`nexus3.actors.fetched_key`).
 """
 
 import re
@@ -9,17 +10,13 @@ from collections.abc import Callable
 from urllib.parse import unquote, urlsplit
 
 import msgspec
-import trio
 
+from nexus3.actors.fetched_key import FetchedKey
 from nexus3.actors.resolved import ResolvedProvider
-from nexus3.actors.secrets import Credential, KeySource, Secret, read_credential
-from nexus3.errors import ConfigError
+from nexus3.actors.secrets import Secret
 from nexus3.observe.redact import MIN_SECRET_CHARS, Redactor
 from nexus3.wire.catalog import AuthMethod
 from nexus3.wire.failures import Failure, error_of, fail
-
-EXPIRY_MARGIN = 30.0
-"""Seconds before its expiry at which a fetched key is fetched anew."""
 
 _REMEMBERED = 4
 """Fetched keys that are looked for in what a provider says: the present one, and those that requests still run on."""
@@ -49,10 +46,10 @@ class Credentials:
     """The keys of one provider."""
 
     def __init__(self, provider: ResolvedProvider, wall_clock: Callable[[], float]) -> None:
+        """``wall_clock`` tells Unix time, as the expiry of a fetched key does."""
         self._provider = provider
-        self._wall_clock = wall_clock
-        self._fetching = trio.Lock()
-        self._fetched: Credential | None = None
+        key = provider.api_key
+        self._key = FetchedKey(key, provider.name, wall_clock, self._remember) if callable(key) else key
         self._configured = secrets_of(provider)
         self._used = deque[str](maxlen=_REMEMBERED)
         self.redact = Redactor(self._configured)
@@ -77,41 +74,9 @@ class Credentials:
             request_id=request_id,
         )
 
-    async def headers(self) -> list[tuple[str, str]]:
-        """The header that authenticates, or none where none is needed.
-
-        Raises:
-            ProviderError: ``auth``, where there is no key or it could not be fetched.
-        """
-        provider = self._provider
-        if provider.unconfigured is not None:
-            raise error_of(fail("auth", "missing_key", provider.unconfigured))
-        if provider.api_key is None:
-            return []
-        secret = provider.api_key if isinstance(provider.api_key, Secret) else await self._fetch()
-        return _spell(provider.auth_method, secret.get_secret_value())
-
-    async def _fetch(self) -> Secret:
-        source = self._provider.api_key
-        assert callable(source)
-        async with self._fetching:
-            known = self._fetched
-            if known is None or (
-                known.expires_at is not None and known.expires_at - EXPIRY_MARGIN <= self._wall_clock()
-            ):
-                self._fetched = None
-                problem = "The key function failed."
-                try:
-                    self._fetched = read_credential(await _call(source), self._provider.name)
-                except ConfigError as error:
-                    problem = str(error)
-                except Exception as error:  # noqa: BLE001 - the user's function; its message may hold the key
-                    problem = f"The key function raised {type(error).__name__}."
-                if self._fetched is None:
-                    raise error_of(fail("auth", "key_function", problem)) from None
-                self._remember(self._fetched.secret.get_secret_value())
-            assert self._fetched is not None
-            return self._fetched.secret
+    def lend(self) -> "AttemptKey":
+        """What one attempt authenticates with."""
+        return AttemptKey(self._provider, self._key)
 
     def _remember(self, key: str) -> None:
         if key not in self._used:
@@ -119,10 +84,36 @@ class Credentials:
             self.redact = Redactor((*self._configured, *self._used))
 
 
-@trio.lowlevel.disable_ki_protection
-async def _call(source: KeySource) -> object:
-    """The user's own code: Control-C may strike it, as it may anywhere outside of ours."""
-    return await source()
+class AttemptKey:
+    """The key of one attempt. Made by :meth:`Credentials.lend`."""
+
+    def __init__(self, provider: ResolvedProvider, key: Secret | FetchedKey | None) -> None:
+        self._provider = provider
+        self._key = key
+        self._sent: Secret | None = None
+
+    async def headers(self) -> list[tuple[str, str]]:
+        """The header that authenticates, or none where none is needed. Waits where a key must be fetched; cancelling
+        that is safe, and does not end a fetch that others wait for.
+
+        Raises:
+            ProviderError: ``auth``, where there is no key or it could not be fetched.
+        """
+        provider = self._provider
+        if provider.unconfigured is not None:
+            raise error_of(fail("auth", "missing_key", provider.unconfigured))
+        if self._key is None:
+            return []
+        self._sent = await self._key.get() if isinstance(self._key, FetchedKey) else self._key
+        return _spell(provider.auth_method, self._sent.get_secret_value())
+
+    def was_refused(self) -> bool:
+        """The provider answered 401: nobody is given this key again, where a function can be asked for another one.
+        True where it can: then another attempt is worth making, once."""
+        if not isinstance(self._key, FetchedKey) or self._sent is None:
+            return False
+        self._key.refuse(self._sent)
+        return True
 
 
 def _letters(text: str) -> str:

@@ -7,7 +7,7 @@ import trio
 
 from nexus3.actors.attempt import attempt
 from nexus3.actors.credentials import Credentials
-from nexus3.actors.gates.retry import Policy, delay_before_retry
+from nexus3.actors.gates.retry import MIN_ATTEMPT, Policy, delay_before_retry
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.slot import Slot
 from nexus3.actors.ticket import SlowConsumer, Ticket, failed, out_of_time
@@ -57,6 +57,8 @@ async def exchange(
     def note_lag(seconds: float) -> None:
         ticket.lag = seconds
 
+    key_was_renewed = ticket.attempt_failure is not None and ticket.attempt_failure.status == 401
+    key = credentials.lend()
     ticket.attempts += 1
     ticket.attempts_here += 1
     ticket.lag = 0.0
@@ -69,7 +71,7 @@ async def exchange(
             target,
             provider,
             transport,
-            credentials,
+            key,
             stream=stream,
             wall_clock=time.time,
             on_reply=complete,
@@ -79,7 +81,10 @@ async def exchange(
             return  # complete, or somebody else ended it while the last bytes came
         failure = credentials.cleaned(failure)
         ticket.attempt_failure = failure
-        delay = _delay(slot, ticket, failure, provider, rng)
+        if failure.status == 401 and key.was_refused() and not key_was_renewed:
+            delay = _delay_for_new_key(ticket, provider)
+        else:
+            delay = _delay(slot, ticket, failure, provider, rng)
         if delay is None:
             slot.give_up(ticket, failure)
             return
@@ -127,6 +132,13 @@ def _delay(slot: Slot, ticket: Ticket, failure: Failure, provider: ResolvedProvi
     if delay is None or not slot.gates.pays_retry(is_timeout=is_timeout, now=now):
         return None
     return delay
+
+
+def _delay_for_new_key(ticket: Ticket, provider: ResolvedProvider) -> float | None:
+    """After a 401, where the key comes from a function: at once, with the next key, as one of the retries allowed. It
+    costs no budget: the provider is in no trouble."""
+    remaining = min(ticket.deadline, ticket.patience) - trio.current_time()
+    return 0.0 if ticket.attempts_here <= provider.max_retries and remaining >= MIN_ATTEMPT else None
 
 
 def _is_our_timeout(failure: Failure) -> bool:

@@ -153,12 +153,11 @@ class Gatekeeper:
 
     def learn(self, stake: Stake, headers: Mapping[str, str], *, wall_now: float, now: float) -> None:
         """A response's head, whatever its status: providers state their limits there."""
-        if not any("ratelimit" in name for name in headers):
-            return
+        stated = rate_limits(headers, wall_now=wall_now)
         state = self._models.get(stake.model)
-        if state is None:
+        if not stated or state is None:
             return
-        for news in state.rates.learn(rate_limits(headers, wall_now=wall_now), now):
+        for news in state.rates.learn(stated, now):
             self._tell_learned(stake.model, news)
 
     def ended(

@@ -42,8 +42,9 @@ class Credential(msgspec.Struct, frozen=True):
 
 
 KeySource = Callable[[], Awaitable[Credential | tuple[str | SecretStr, float | None]]]
-"""An async function that fetches a key and says when it expires (Unix seconds, or ``None``). Called when the last
-key has expired; runs in the task of the request that needs it."""
+"""An async function that fetches a key and says when it expires (Unix seconds, or ``None``). Called ahead of the last
+key's expiry, and when the provider refuses it; runs in a task of its own, once for all requests that need the key, in
+the context of the one that asked first."""
 
 
 def _read_key(value: object) -> object:

@@ -54,7 +54,7 @@ async def test_of_fetched_keys_the_recent_ones_go() -> None:
 
     known = credentials(api_key=source)
     for key in keys:
-        assert await known.headers() == [("authorization", f"Bearer {key}")]
+        assert await known.lend().headers() == [("authorization", f"Bearer {key}")]
         assert known.cleaned(said(f"no {key}")) == said("no [redacted]")
     assert known.redact(keys[-2]) == "[redacted]"
     assert len(known._used) == 4

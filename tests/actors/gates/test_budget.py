@@ -2,7 +2,7 @@
 
 import pytest
 
-from nexus3.actors.gates.budget import Expense, RetryBudget, price
+from nexus3.actors.gates.budget import CAPACITY, Expense, RetryBudget, price
 from tests.actors.gates.walks import STEPS, dice
 
 EXPENSES: list[Expense] = ["retry", "timeout_retry", "stale_replay", "hedge"]
@@ -10,12 +10,13 @@ EXPENSES: list[Expense] = ["retry", "timeout_retry", "stale_replay", "hedge"]
 
 def emptied(now: float = 0.0) -> RetryBudget:
     budget = RetryBudget(now)
-    for _ in range(10):
+    for _ in range(int(CAPACITY)):
         assert budget.spend("retry", now) == "granted"
     return budget
 
 
-def test_ten_retries_are_there_at_the_start() -> None:
+def test_fifty_retries_are_there_at_the_start() -> None:
+    assert CAPACITY == 50.0
     budget = emptied()
     assert [budget.spend("retry", 0.0), budget.spend("retry", 0.0)] == ["exhausted", "denied"]
 
@@ -30,7 +31,7 @@ def test_five_first_attempts_pay_one_retry() -> None:
 def test_a_retry_after_a_timeout_costs_two() -> None:
     assert [price(expense) for expense in EXPENSES] == [1.0, 2.0, 1.0, 1.0]
     budget = RetryBudget(0.0)
-    assert [budget.spend("timeout_retry", 0.0) for _ in range(6)] == ["granted"] * 5 + ["exhausted"]
+    assert [budget.spend("timeout_retry", 0.0) for _ in range(26)] == ["granted"] * 25 + ["exhausted"]
 
 
 def test_time_alone_gives_back_one_token_and_no_more() -> None:
@@ -38,16 +39,16 @@ def test_time_alone_gives_back_one_token_and_no_more() -> None:
     assert budget.tokens(0.25) == 0.25
     assert budget.tokens(1.0) == 1.0
     assert budget.tokens(3600.0) == 1.0
-    assert RetryBudget(0.0).tokens(3600.0) == 10.0
+    assert RetryBudget(0.0).tokens(3600.0) == CAPACITY
     assert budget.spend("timeout_retry", 3600.0) == "exhausted"
     assert budget.spend("retry", 3600.0) == "granted"
 
 
-def test_more_than_ten_are_never_saved() -> None:
+def test_more_than_that_is_never_saved() -> None:
     budget = RetryBudget(0.0)
     for _ in range(1000):
         budget.deposit(0.0)
-    assert budget.tokens(0.0) == 10.0
+    assert budget.tokens(0.0) == CAPACITY
 
 
 @STEPS
@@ -67,7 +68,7 @@ def test_no_walk_spends_what_was_not_earned(steps: int) -> None:
         if rng.random() < 0.6:
             budget.deposit(now)
             deposits += 1
-            assert budget.tokens(now) == pytest.approx(min(10.0, here + 0.2))
+            assert budget.tokens(now) == pytest.approx(min(CAPACITY, here + 0.2))
         else:
             expense = rng.choice(EXPENSES)
             answer = budget.spend(expense, now)
@@ -81,6 +82,6 @@ def test_no_walk_spends_what_was_not_earned(steps: int) -> None:
                 was_denied = True
                 assert budget.tokens(now) == here
             assert budget.is_exhausted == was_denied
-        assert 0 <= budget.tokens(now) <= 10
-        assert spent <= 10 + 0.2 * deposits + (now - start) + 1e-6
+        assert 0 <= budget.tokens(now) <= CAPACITY
+        assert spent <= CAPACITY + 0.2 * deposits + (now - start) + 1e-6
     assert spent > steps / 50
