@@ -5,11 +5,9 @@ the seed and ``n`` alone, so the two sides agree on it without a word. What beca
 server itself has seen of it, never against the client's word. The garbage collector is off throughout.
 
 The settings that are not the usual ones: step limits of half a second, so that stalls end soon; no backoff and no limit
-for restarts, since the crashes are the test's; and room in the two gates that are there to let requests fail. One
-attempt in ten fails in a way that counts, by lot: by lot, too, five in a row do once in some ten thousand attempts, and
-the breaker would then refuse all for five seconds; so it only observes. By lot the retries of a bad moment cost more
-than the ten tokens that a budget holds, in two runs of three of the long ones; so it holds more. Retries and their
-delays are the usual ones.
+for restarts, since the crashes are the test's; and a breaker that only observes. One attempt in ten fails in a way that
+counts, by lot: by lot, too, five in a row do once in some ten thousand attempts, and the breaker would then refuse all
+for five seconds. Retries, their delays and their budget are the usual ones.
 """
 
 import logging
