@@ -31,7 +31,7 @@ from nexus3.wire.retry_hints import rate_limits
 MOST_MODELS = 256
 """Whose state is kept; beyond it, models go of which nothing would be missed. Callers may name any number of them."""
 
-_NOTHING_SENT = Estimate(input_tokens=0, uncached_tokens=0, output_tokens=0, most_output_tokens=0)
+_NO_MATTER = Estimate(input_tokens=0, uncached_tokens=0, output_tokens=0, most_output_tokens=0)
 
 
 class _Model:
@@ -81,9 +81,9 @@ class Stake(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     permit: Permit
     stretch: int
-    size: int | None
-    """In characters, where any rate is limited."""
-    estimate: Estimate
+    ask: Ask
+    estimate: Estimate | None
+    """What it took of the rates; ``None`` where none was limited."""
 
 
 class Gatekeeper:
@@ -123,7 +123,7 @@ class Gatekeeper:
         breaker, cooldown = self.breaker.ask(now), state.cooldown.ask(now)
         if not (self._rates.is_limited or state.rates.is_limited):
             return PASS if breaker is PASS and cooldown is PASS else combined((breaker, cooldown))
-        estimate = state.estimator.estimate(ask.size, ask.request.max_tokens)
+        estimate = self._estimate(state, ask)
         return combined((breaker, cooldown, self._rates.ask(estimate, now), state.rates.ask(estimate, now)))
 
     def begin(self, ask: Ask, now: float, *, is_first: bool) -> Stake:
@@ -135,13 +135,17 @@ class Gatekeeper:
         permit, change = self.breaker.begin(now)
         if change is not None:
             self._tell_breaker(change)
-        size, estimate = None, _NOTHING_SENT
+        estimate = None
         if self._rates.is_limited or state.rates.is_limited:
-            size = ask.size
-            estimate = state.estimator.estimate(size, ask.request.max_tokens)
+            estimate = self._estimate(state, ask)
             self._rates.begin(estimate, now)
             state.rates.begin(estimate, now)
-        return Stake(model=ask.model, permit=permit, stretch=state.cooldown.begin(), size=size, estimate=estimate)
+        return Stake(model=ask.model, permit=permit, stretch=state.cooldown.begin(), ask=ask, estimate=estimate)
+
+    def _estimate(self, state: _Model, ask: Ask) -> Estimate:
+        if self._rates.counts_tokens or state.rates.counts_tokens:
+            return state.estimator.estimate(ask.size, ask.request.max_tokens)
+        return _NO_MATTER
 
     # -- during and after it
 
@@ -182,12 +186,12 @@ class Gatekeeper:
         if state is None:
             return False
         state.running -= 1
-        if stake.size is not None:
+        if stake.estimate is not None:
             was_served = sent and not (failure is not None and failure.status is not None and failure.status >= 400)
             for rates in (self._rates, state.rates):
                 rates.ended(stake.estimate, usage, sent=was_served, now=now)
-            if failure is None and usage is not None:
-                state.estimator.learn(stake.size, usage)
+            if failure is None and usage is not None and stake.estimate is not _NO_MATTER:
+                state.estimator.learn(stake.ask.size, usage)
         cooling = state.cooldown.ended(stake.stretch, failure, now)
         if cooling is not None:
             self._tell_cooldown(stake.model, cooling)

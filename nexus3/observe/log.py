@@ -52,10 +52,10 @@ def host_log(redact: Redact = scrub, *, counters: Counter[str] | None = None) ->
     to_stdlib = _stdlib_writer(counted)
     has_structlog = structlog.is_configured()
     write = _structlog_writer(counted, to_stdlib) if has_structlog else to_stdlib
+    deaf_to = _levels_dropped_by_structlog() if has_structlog else frozenset[str]()
 
     def log(event: LogEvent, line: LineOrMaker) -> None:
-        # What structlog filters by is the host's own business.
-        if not has_structlog and not _LOGGER.isEnabledFor(_STDLIB_LEVELS[event.level]):
+        if event.level in deaf_to or not (has_structlog or _LOGGER.isEnabledFor(_STDLIB_LEVELS[event.level])):
             return
         data = line() if callable(line) else line
         if event.quotes:
@@ -66,6 +66,13 @@ def host_log(redact: Redact = scrub, *, counters: Counter[str] | None = None) ->
 
 
 _Write = Callable[[LogEvent, Line], None]
+
+
+def _levels_dropped_by_structlog() -> frozenset[str]:
+    """Those for which its filtering logger has a method that does nothing, which it names so. Where that is not known,
+    nothing is lost but time: whatever else the host filters by, it sees every line."""
+    logger = structlog.get_logger("nexus3")
+    return frozenset(level for level in _STDLIB_LEVELS if getattr(getattr(logger, level), "__name__", "") == "_nop")
 
 
 def _structlog_writer(counters: Counter[str], otherwise: _Write) -> _Write:

@@ -42,8 +42,14 @@ _UNSHOWABLE = re.compile(
 )
 
 
+_PLAIN = re.compile(r"[A-Za-z0-9._/-]+")
+"""Has no markup, no blank, and no label or userinfo with a secret behind it."""
+
+
 def readable(text: str, *, max_chars: int = MAX_CHARS) -> str:
     """``text`` as one line of at most ``max_chars``; empty where it says nothing."""
+    if len(text) <= max_chars and _PLAIN.fullmatch(text) and not _SECRET.search(text):
+        return text  # as nearly all ids and names are
     line = scrub(" ".join(_without_markup(text[:_SEEN_CHARS]).split()))
     line = _UNSHOWABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), line)
     return line if len(line) <= max_chars else line[: max_chars - 1] + "…"

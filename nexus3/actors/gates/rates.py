@@ -71,6 +71,11 @@ class Rates:
         """Any limit is known: otherwise nobody needs an estimate."""
         return bool(self._configured or self._learned)
 
+    @property
+    def counts_tokens(self) -> bool:
+        """A limit on tokens is known: otherwise a request's size does not matter."""
+        return bool(self._learned.keys() - {"requests"} or self._configured.keys() - {"requests"})
+
     def ask(self, estimate: Estimate, now: float) -> Verdict:
         """Whether a request of this size may start, else when; changes nothing."""
         return combined(bucket.ask(_cost(bucket.dimension, estimate), now) for bucket in self._buckets())
@@ -141,6 +146,8 @@ class _Bucket(msgspec.Struct):
         return self.per_minute / 60.0
 
     def ask(self, cost: float, now: float) -> Verdict:
+        if self.room >= cost + LOW * self.limit and self.paused_until <= now and self.room < math.inf:
+            return PASS  # there was room enough before any came back
         level, room = self._filled(now)
         if room < math.inf:  # the provider has told
             missing = (min(cost + LOW * self.limit, self.limit) - room) / self.per_second
