@@ -2,7 +2,9 @@
 
 import os
 import random
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 import pytest
 import trio
@@ -41,29 +43,62 @@ async def test_a_full_pipe_keeps_the_putter_waiting_and_a_closed_one_gives_what_
         await pipe.take()
 
 
-async def test_closing_wakes_the_taker_and_leaving_wakes_the_putter(nursery: trio.Nursery) -> None:
-    ended: list[str] = []
+async def test_after_either_end_is_closed_nothing_goes_in_and_nobody_waits() -> None:
+    closed, left = Pipe(2), Pipe(2)
+    closed.offer(batch(0))
+    left.offer(batch(0))
+    closed.close()
+    left.leave()
+    with trio.fail_after(1):
+        for pipe in (closed, left):
+            assert not pipe.offer(batch(1))
+            with pytest.raises(trio.BrokenResourceError):
+                await pipe.put(batch(1))
+        assert await closed.take() == batch(0)
+        for pipe, end in ((closed, trio.EndOfChannel), (left, trio.ClosedResourceError)):
+            with pytest.raises(end):
+                await pipe.take()
+    assert (closed.statistics(), left.statistics()) == ((0, 0, 1), (0, 1, 0))
 
-    async def take(pipe: Pipe) -> None:
-        with pytest.raises(trio.EndOfChannel):
-            await pipe.take()
-        ended.append("taker")
 
-    async def put(pipe: Pipe) -> None:
-        with pytest.raises(trio.BrokenResourceError):
-            await pipe.put(batch(1))
-        ended.append("putter")
+@pytest.mark.parametrize(
+    ("end", "what_the_taker_hears"), [(Pipe.close, trio.EndOfChannel), (Pipe.leave, trio.ClosedResourceError)]
+)
+async def test_whoever_waits_is_woken_by_either_end(
+    end: Callable[[Pipe], None], what_the_taker_hears: type[Exception], nursery: trio.Nursery
+) -> None:
+    heard: list[type[Exception]] = []
+
+    async def wait(what: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await what()
+        except (trio.EndOfChannel, trio.ClosedResourceError, trio.BrokenResourceError) as error:
+            heard.append(type(error))
 
     empty, full = Pipe(1), Pipe(1)
     full.offer(batch(0))
-    nursery.start_soon(take, empty)
-    nursery.start_soon(put, full)
+    nursery.start_soon(wait, empty.take)
+    nursery.start_soon(wait, partial(full.put, batch(1)))
     await wait_all_tasks_blocked()
-    empty.close()
-    full.leave()
+    end(empty)
     await wait_all_tasks_blocked()
-    assert sorted(ended) == ["putter", "taker"]
-    assert full.statistics() == (0, 1, 0)
+    assert heard == [what_the_taker_hears]
+    end(full)
+    await wait_all_tasks_blocked()
+    assert heard == [what_the_taker_hears, trio.BrokenResourceError]
+
+
+async def test_who_waits_is_woken_by_the_first_batch(nursery: trio.Nursery) -> None:
+    pipe, taken = Pipe(1), list[Batch]()
+
+    async def take() -> None:
+        taken.append(await pipe.take())
+
+    nursery.start_soon(take)
+    await wait_all_tasks_blocked()
+    pipe.offer(batch(0))
+    await wait_all_tasks_blocked()
+    assert taken == [batch(0)]
 
 
 async def test_who_passes_over_frees_the_putter_and_hears_of_the_end_only(nursery: trio.Nursery) -> None:
@@ -84,14 +119,14 @@ async def test_each_end_is_for_one_task(nursery: trio.Nursery) -> None:
     pipe = Pipe(1)
     nursery.start_soon(pipe.take)
     await wait_all_tasks_blocked()
-    with pytest.raises(trio.BusyResourceError):
+    with trio.fail_after(1), pytest.raises(trio.BusyResourceError):
         await pipe.take()
     pipe.offer(batch(0))
     await wait_all_tasks_blocked()
     pipe.offer(batch(1))
     nursery.start_soon(pipe.put, batch(2))
     await wait_all_tasks_blocked()
-    with pytest.raises(trio.BusyResourceError):
+    with trio.fail_after(1), pytest.raises(trio.BusyResourceError):
         await pipe.put(batch(3))
     nursery.cancel_scope.cancel(reason="the test is over")
 

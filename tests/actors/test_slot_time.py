@@ -114,6 +114,15 @@ async def test_what_a_crash_puts_back_expires_though_the_alarm_had_passed_it(
     slot.stop_time()
 
 
+async def test_who_may_not_go_yet_is_not_kept_past_its_deadline(autojump_clock: MockClock) -> None:
+    """Whoever looks first ends it, the alarm or who takes the next one."""
+    slot = a_slot()
+    slot.mailbox.put(late := ticket("late", 1.0))
+    await trio.sleep(1)
+    assert slot.mailbox.take(lambda _: False) is None
+    assert end_of(late) == ("timeout", "deadline_queued")
+
+
 async def test_work_that_ignores_its_end_is_reported_with_its_stack(
     autojump_clock: MockClock, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
 ) -> None:

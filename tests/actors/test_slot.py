@@ -1,0 +1,460 @@
+"""The slot by itself, without an incarnation: whom it takes, whom it lets through, and what it tells the gates."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from nexus3.actors.gatekeeper import Ask
+from nexus3.actors.gates.verdict import PASS
+from nexus3.actors.pipe import Pipe
+from nexus3.actors.settings import ProviderConfig
+from nexus3.actors.slot import CANCEL_GRACE, SUSPECT_WITHIN, Slot
+from nexus3.actors.ticket import Ticket
+from nexus3.config.resolve import resolve
+from nexus3.observe.log import host_log
+from nexus3.wire.events import StreamComplete, StreamFailed
+from nexus3.wire.failures import Failure, fail
+from nexus3.wire.messages import Message, Role, Usage
+from nexus3.wire.requests import CompletionRequest
+
+GONE = fail("cancelled", "test", "gone")
+DOWN = msgspec.structs.replace(fail("server", "down", "down"), status=500)
+THROTTLED = msgspec.structs.replace(fail("rate_limit", "throttled", "slower"), status=429, retry_after=20.0)
+DONE = StreamComplete(Message(role=Role.ASSISTANT, content="x"), usage=Usage(input_tokens=3, output_tokens=4))
+
+
+def provider(**settings: Any) -> ProviderConfig:
+    return ProviderConfig(type="ollama", **settings)
+
+
+def a_slot(**settings: Any) -> Slot:
+    slot = Slot(resolve("a", provider(**settings), {}), host_log())
+    slot.state = "ready"
+    return slot
+
+
+def ticket(name: str, timeout: float = 600.0, *, model: str = "m", text: str = "?") -> Ticket:
+    made = Ticket(CompletionRequest(messages=(Message(role=Role.USER, content=text),)), Pipe(1))
+    made.id, made.model = name, model
+    made.ask = Ask(made.request, model, None)
+    made.accepted_at = trio.current_time()
+    made.deadline = made.accepted_at + timeout
+    return made
+
+
+def admitted(slot: Slot, *tickets: Ticket) -> None:
+    for each in tickets:
+        slot.admit(each)
+
+
+async def taken(slot: Slot) -> list[Ticket]:
+    """All that may begin now."""
+    found: list[Ticket] = []
+    while True:
+        with trio.move_on_after(0) as nobody:
+            each = await slot.next_ticket(trio.Event())
+            assert each is not None
+            found.append(each)
+        if nobody.cancelled_caught:
+            return found
+
+
+def end_of(each: Ticket) -> tuple[str, str] | None:
+    if each.terminal is None:
+        return None
+    assert isinstance(each.terminal, StreamFailed)
+    return each.terminal.error.kind, each.terminal.error.reason
+
+
+def attempted(slot: Slot, each: Ticket, failure: Failure) -> None:
+    """What the work does when its attempt has failed, but for its place."""
+    each.attempts += 1
+    each.sent = True
+    each.attempt_failure = failure
+
+
+def break_down(slot: Slot, times: int) -> None:
+    """So many attempts in a row fail."""
+    for _ in range(times):
+        stake = slot.gates.begin(Ask(ticket("x").request, "m", None), trio.current_time(), is_first=True)
+        slot.gates.ended(stake, DOWN, None, sent=True, time_given=600, now=trio.current_time())
+
+
+# -- who is taken
+
+
+async def test_who_cannot_begin_in_time_is_refused_at_the_door(autojump_clock: MockClock) -> None:
+    slot = a_slot()
+    slot.pause()
+    break_down(slot, 5)
+    slot.admit(late := ticket("late"))
+    assert (end_of(late), slot.counters["refused.breaker_open"]) == (("unavailable", "breaker_open"), 1)
+
+
+async def test_a_paused_slot_counts_no_place_as_room_and_nor_does_one_without_an_incarnation() -> None:
+    for unable in ("paused", "restarting", "ready"):
+        slot = a_slot(mailbox_capacity=1, max_connections=1)
+        if unable == "paused":
+            slot.pause()
+        else:
+            slot.state = "restarting" if unable == "restarting" else "ready"
+        admitted(slot, first := ticket("1"), second := ticket("2"), third := ticket("3"))
+        full = ("unavailable", "mailbox_full")
+        assert [end_of(each) for each in (first, second, third)] == [None, None if unable == "ready" else full, full]
+
+
+async def test_a_settled_ticket_does_not_move_on_and_who_moves_on_is_not_settled() -> None:
+    slot = a_slot()
+    moved: list[Ticket] = []
+
+    def move_on(each: Ticket, _: Failure) -> bool:
+        moved.append(each)
+        return True
+
+    slot.move_on = move_on
+    settled, live = ticket("settled"), ticket("live")
+    settled.fail(GONE)
+    slot.give_up(settled, DOWN)
+    slot.give_up(live, DOWN)
+    assert (moved, end_of(live)) == ([live], None)
+    slot.move_on = lambda _, __: False
+    slot.give_up(live, DOWN)
+    assert end_of(live) == ("server", "down")
+
+
+@pytest.mark.parametrize(
+    ("settings", "change", "is_able"),
+    [
+        ({}, lambda slot: None, True),
+        ({}, lambda slot: setattr(slot, "state", "restarting"), True),
+        ({}, lambda slot: setattr(slot, "state", "parked"), False),
+        ({}, lambda slot: setattr(slot, "state", "stopped"), False),
+        ({}, Slot.pause, False),
+        ({}, lambda slot: slot.close(GONE), False),
+        ({}, lambda slot: break_down(slot, 5), False),
+        ({"mailbox_capacity": 1}, lambda slot: admitted(slot, ticket("1")), False),
+        ({"mailbox_capacity": 1, "on_full": "wait"}, lambda slot: admitted(slot, ticket("1")), True),
+    ],
+)
+async def test_who_is_able(settings: dict[str, Any], change: Callable[[Slot], object], is_able: bool) -> None:
+    slot = a_slot(max_connections=1, **settings)
+    admitted(slot, running := ticket("running"))
+    assert await taken(slot) == [running]
+    change(slot)
+    assert slot.is_able is is_able
+
+
+async def test_without_a_key_it_is_not_able() -> None:
+    assert not Slot(resolve("a", ProviderConfig(type="openai"), {}), host_log()).is_able
+
+
+# -- who may go
+
+
+async def test_a_smaller_request_does_not_slip_past_a_larger_one_of_its_model(autojump_clock: MockClock) -> None:
+    slot = a_slot(tokens_per_minute=60_000.0)
+    first, large, small = (ticket(name, text="x" * length) for name, length in (("1", 80_000), ("2", 80_000), ("3", 1)))
+    admitted(slot, first, large, small)
+    assert await taken(slot) == [first]
+    while slot.gates.ask(small.ask, trio.current_time()) is not PASS:  # noqa: ASYNC110 - virtual time passes
+        await trio.sleep(0.5)
+    assert await taken(slot) == []
+    while not (one := await taken(slot)):  # noqa: ASYNC110
+        await trio.sleep(0.5)
+    assert one == [large]
+
+
+async def test_one_model_s_cooldown_keeps_no_other_model_waiting(autojump_clock: MockClock) -> None:
+    slot = a_slot()
+    admitted(slot, first := ticket("1"))
+    assert await taken(slot) == [first]
+    attempted(slot, first, THROTTLED)
+    slot.release(first)
+    admitted(slot, cooling := ticket("2"), other := ticket("3", model="other"))
+    assert await taken(slot) == [other]
+    await trio.sleep(21)
+    assert await taken(slot) == [cooling]
+
+
+async def test_who_cannot_wait_for_the_end_of_a_cooldown_is_told_when_it_begins(autojump_clock: MockClock) -> None:
+    slot = a_slot(max_connections=1)
+    admitted(slot, first := ticket("1"), hasty := ticket("2", 10.0), patient := ticket("3"), other := ticket("4", 10.0))
+    other.model, other.ask = "other", Ask(other.request, "other", None)
+    assert await taken(slot) == [first]
+    attempted(slot, first, THROTTLED)
+    slot.release(first)
+    assert [end_of(each) for each in (hasty, patient, other)] == [("rate_limit", "cooldown"), None, None]
+
+
+async def test_a_retry_that_is_refused_ends_with_what_went_wrong(autojump_clock: MockClock) -> None:
+    slot = a_slot()
+    admitted(slot, first := ticket("1"))
+    assert await taken(slot) == [first]
+    attempted(slot, first, fail("server", "overrun", "down"))
+    slot.postpone(first, trio.current_time() + 1)
+    slot.release(first)
+    break_down(slot, 5)
+    await trio.sleep(2)
+    assert await taken(slot) == []
+    assert end_of(first) == ("server", "overrun")
+
+
+async def test_the_wait_ends_with_the_first_attempt_and_what_that_sent_is_over_with_the_second(
+    autojump_clock: MockClock,
+) -> None:
+    slot = a_slot()
+    admitted(slot, first := ticket("1"))
+    await trio.sleep(3)
+    assert await taken(slot) == [first]
+    first.sent = True
+    slot.postpone(first, trio.current_time() + 4)
+    slot.release(first)
+    await trio.sleep(5)
+    assert await taken(slot) == [first]
+    assert (first.started_at, first.sent) == (first.accepted_at + 3, False)
+
+
+# -- who waits between two attempts
+
+
+async def test_a_settled_ticket_waits_for_nothing() -> None:
+    slot = a_slot()
+    admitted(slot, first := ticket("1"))
+    assert await taken(slot) == [first]
+    first.fail(GONE)
+    slot.postpone(first, trio.current_time() + 1)
+    assert (len(slot.mailbox), first.state) == (0, "settled")
+
+
+async def test_each_retry_comes_at_its_time_however_they_are_put_back(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    slot = a_slot()
+    nursery.start_soon(slot.keep_time)
+    began: list[tuple[str, float]] = []
+    admitted(slot, *(tickets := [ticket(name) for name in ("late", "soon", "last")]))
+    assert await taken(slot) == tickets
+
+    async def serve() -> None:
+        while (each := await slot.next_ticket(trio.Event())) is not None:
+            began.append((each.id, trio.current_time()))
+
+    nursery.start_soon(serve)
+    await wait_all_tasks_blocked()
+    now = trio.current_time()
+    for each, delay in zip(tickets, (5, 2, 9), strict=True):
+        slot.postpone(each, now + delay)
+        slot.release(each)
+        await wait_all_tasks_blocked()
+    await trio.sleep(10)
+    assert began == [("soon", now + 2), ("late", now + 5), ("last", now + 9)]
+    for each in tickets:
+        each.fail(GONE)
+    slot.stop_time()
+    nursery.cancel_scope.cancel(reason="the test is over")
+
+
+# -- who goes
+
+
+async def test_who_is_let_go_leaves_nothing_behind(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    slot = a_slot()
+    nursery.start_soon(slot.keep_time)
+    admitted(slot, running := ticket("running"))
+    assert await taken(slot) == [running]
+    slot.pause()
+    admitted(slot, queued := ticket("queued"))
+    drained: list[str] = []
+
+    async def wait_for_the_drain() -> None:
+        await slot.drained()
+        drained.append("drained")
+
+    nursery.start_soon(wait_for_the_drain)
+    await wait_all_tasks_blocked()
+    told = heard_by_the_gates(slot)
+    attempted(slot, running, DOWN)
+    slot.let_go(running)
+    slot.let_go(queued)
+    slot.release(running)
+    await wait_all_tasks_blocked()
+    assert (slot.tickets, len(slot.mailbox), slot.running, drained) == ({}, 0, set(), ["drained"])
+    assert [failure for failure, _, _ in told] == [DOWN]
+    assert trio.lowlevel.current_statistics().seconds_to_next_deadline == math.inf
+    slot.stop_time()
+
+
+async def test_the_last_one_let_go_leaves_no_alarm_and_all_that_are_left_are_settled_at_once(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    slot = a_slot()
+    nursery.start_soon(slot.keep_time)
+    await wait_all_tasks_blocked()
+    slot.pause()
+    admitted(slot, only := ticket("only"))
+    slot.let_go(only)
+    assert trio.lowlevel.current_statistics().seconds_to_next_deadline == math.inf
+    admitted(slot, *(rest := [ticket(f"{number}") for number in range(3)]))
+    slot.settle_all(GONE)
+    assert [end_of(each) for each in rest] == [(GONE.kind, GONE.reason)] * 3
+    slot.stop_time()
+
+
+async def test_the_deadline_of_one_from_another_slot_is_kept(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    slot = a_slot()
+    nursery.start_soon(slot.keep_time)
+    await wait_all_tasks_blocked()
+    slot.pause()
+    slot.take_over(other := ticket("other", 7.0))
+    await trio.sleep(8)
+    assert (end_of(other), slot.counters["accepted"]) == (("timeout", "deadline_queued"), 0)
+    slot.stop_time()
+
+
+async def test_who_ends_within_the_grace_is_not_stuck_and_leaves_no_alarm(
+    autojump_clock: MockClock, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    slot = a_slot(max_connections=1)
+    nursery.start_soon(slot.keep_time)
+    admitted(slot, slow := ticket("slow"))
+    assert await taken(slot) == [slow]
+    slow.scope = trio.CancelScope()
+    admitted(slot, waiting := ticket("waiting", 2.0))
+    slow.fail(GONE)
+    await trio.sleep(CANCEL_GRACE - 1)
+    assert (end_of(waiting), "actor.stuck" in caplog.text) == (("timeout", "deadline_queued"), False)
+    slot.release(slow)
+    assert trio.lowlevel.current_statistics().seconds_to_next_deadline == math.inf
+    await trio.sleep(CANCEL_GRACE)
+    assert "actor.stuck" not in caplog.text
+    slot.stop_time()
+
+
+async def test_the_stuck_are_told_though_the_last_request_was_settled_meanwhile(
+    autojump_clock: MockClock, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    slot = a_slot(max_connections=1)
+    nursery.start_soon(slot.keep_time)
+    admitted(slot, deaf := ticket("deaf"), other := ticket("other"))
+    assert await taken(slot) == [deaf]
+    deaf.scope = trio.CancelScope()
+    deaf.fail(GONE)
+    other.fail(GONE)
+    await trio.sleep(CANCEL_GRACE + 1)
+    assert caplog.text.count("actor.stuck") == 1
+    slot.release(deaf)
+    slot.stop_time()
+
+
+async def test_all_who_wait_for_rest_are_told(nursery: trio.Nursery) -> None:
+    slot = a_slot()
+    rested: list[str] = []
+
+    async def wait(name: str) -> None:
+        await slot.at_rest()
+        rested.append(name)
+
+    for round_ in range(2):
+        admitted(slot, running := ticket(f"{round_}"))
+        assert await taken(slot) == [running]
+        for name in ("a", "b"):
+            nursery.start_soon(wait, name)
+        await wait_all_tasks_blocked()
+        assert rested == []
+        running.fail(GONE)
+        slot.release(running)
+        await wait_all_tasks_blocked()
+        assert sorted(rested) == ["a", "b"]
+        rested.clear()
+
+
+# -- what the gates are told
+
+Told = tuple[Failure | None, Usage | None, float]
+"""Failure, usage, and seconds of our own stall."""
+
+
+def heard_by_the_gates(slot: Slot) -> list[Told]:
+    """Grows with every end that the slot tells its gates, which go on as before."""
+    told: list[Told] = []
+    go_on = slot.gates.ended
+
+    def ended(stake: Any, failure: Failure | None, usage: Usage | None, **more: Any) -> bool:
+        told.append((failure, usage, more.get("lag", 0.0)))
+        return go_on(stake, failure, usage, **more)
+
+    setattr(slot.gates, "ended", ended)  # noqa: B010 - listened to, not replaced
+    return told
+
+
+@pytest.mark.parametrize(
+    ("what_became_of_it", "told"),
+    [
+        ("answered", (None, DONE.usage, 0.0)),
+        ("failed", (DOWN, None, 0.5)),
+        ("failed and waits", (DOWN, None, 0.5)),
+        ("cancelled", (GONE, None, 0.0)),
+        ("interrupted", ("actor_crashed", None, 0.0)),
+    ],
+)
+async def test_what_became_of_an_attempt_is_told_once(what_became_of_it: str, told: Any) -> None:
+    slot = a_slot()
+    heard = heard_by_the_gates(slot)
+    admitted(slot, each := ticket("1"))
+    assert await taken(slot) == [each]
+    match what_became_of_it:
+        case "answered":
+            each.settle(DONE)
+        case "failed" | "failed and waits":
+            attempted(slot, each, DOWN)
+            each.lag = 0.5
+            if what_became_of_it == "failed":
+                each.fail(DOWN)
+            else:
+                slot.postpone(each, math.inf)
+        case "cancelled":
+            each.fail(GONE)
+        case _:
+            pass
+    slot.release(each)
+    slot.release(each)
+    [(failure, usage, lag)] = heard
+    what = failure.kind if what_became_of_it == "interrupted" and failure is not None else failure
+    if what_became_of_it == "cancelled":
+        assert failure is not None
+        what = GONE if (failure.kind, failure.reason) == (GONE.kind, GONE.reason) else failure
+    assert (what, usage, lag) == told
+
+
+# -- crashes
+
+
+@pytest.mark.parametrize(("apart", "is_forgotten"), [(SUSPECT_WITHIN - 1, True), (SUSPECT_WITHIN + 1, False)])
+async def test_two_crashes_soon_after_each_other_make_the_retry_state_anew(
+    apart: float, is_forgotten: bool, autojump_clock: MockClock
+) -> None:
+    slot = a_slot()
+    break_down(slot, 5)
+    states: list[str] = []
+    for number in (1, 2):
+        slot.on_state("restarting", number, RuntimeError("crash"))
+        states.append(slot.gates.breaker.state)
+        await trio.sleep(apart)
+    assert states == ["open", "closed" if is_forgotten else "open"]
+
+
+async def test_parking_ends_what_ran_and_what_waits() -> None:
+    slot = a_slot(max_connections=1)
+    admitted(slot, ran := ticket("ran"), waits := ticket("waits"))
+    assert await taken(slot) == [ran]
+    ran.crashes = 1
+    slot.on_state("parked", 1, RuntimeError("crash"))
+    assert [end_of(ran), end_of(waits)] == [("actor_crashed", "poison_request"), ("unavailable", "parked")]
+    assert (slot.tickets, slot.running) == ({}, set())
+    slot.admit(late := ticket("late"))
+    assert end_of(late) == ("unavailable", "parked")
