@@ -22,9 +22,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import httpx  # noqa: F401 - as below
+# Most of them for the forks' sake, which have imported them already: see `passes`.
+import httpx  # noqa: F401
 import msgspec  # noqa: F401
-import pydantic  # noqa: F401 - here for the forks' sake: see `passes`
+import pydantic  # noqa: F401
 import pytest
 import structlog  # noqa: F401
 import trio  # noqa: F401
@@ -34,6 +35,9 @@ REQUIRED = 95.0
 """Per cent that must be killed."""
 PATIENCE = 20
 """Seconds for one test; whichever needs more has hung, and has noticed by that."""
+
+OUTPUT = "output.txt"
+"""In the copy: what the last run of tests has printed."""
 
 # Which tests must notice: the cheapest first, for the first failure ends the run.
 SCHEDULES = "tests/schedules/test_schedules.py::test_every_request_ends_exactly_once_whatever_happens[0]"
@@ -912,13 +916,14 @@ def passes(tests: Sequence[str], workplace: Path) -> bool:
 
 def _run_tests(tests: Sequence[str], workplace: Path) -> None:
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which tests send; a shell's background ignores it
     os.chdir(workplace)
     os.environ["PYTHONPATH"] = str(workplace)
     sys.path.insert(0, str(workplace))
     sys.dont_write_bytecode = True
-    with open(os.devnull, "r+b") as nothing:
-        for descriptor in range(3):
-            os.dup2(nothing.fileno(), descriptor)
+    with (workplace / OUTPUT).open("wb") as output, open(os.devnull, "rb") as nothing:
+        for stream, descriptor in ((nothing, 0), (output, 1), (output, 2)):
+            os.dup2(stream.fileno(), descriptor)
     limit = ["-o", f"faulthandler_timeout={PATIENCE}", "-o", "faulthandler_exit_on_timeout=true"]
     os._exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-m", "not soak", *limit, *tests]))
 
@@ -957,6 +962,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         workplace = copy_of_the_tree(Path(folder))
         for tests in dict.fromkeys(each for mutant in chosen.values() for each in mutant.tests):
             if not passes([tests], workplace):
+                print((workplace / OUTPUT).read_text("utf-8", "replace"))
                 print(f"{tests} fails without any mutant")
                 return 1
         for number, mutant in chosen.items():
