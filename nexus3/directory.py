@@ -39,7 +39,7 @@ class Directory:
         self._redact = redact
         self._strict = strict
         for name, settings in config.providers.items():
-            self.slots[name] = Slot(self._resolve(name, settings), log, genai_names(os.environ))
+            self.slots[name] = Slot(self._resolve(name, settings), log, genai_names(os.environ), rng)
 
     def find(self, request: CompletionRequest) -> Route | Failure:
         """What the request's model string means."""
@@ -73,7 +73,7 @@ class Directory:
         """
         if name in self.slots:
             raise ConfigError(f"providers.{name}: there is one already; use reconfigure")
-        self.slots[name] = slot = Slot(self._resolve(name, settings), self._log, genai_names(os.environ))
+        self.slots[name] = slot = Slot(self._resolve(name, settings), self._log, genai_names(os.environ), self._rng)
         self._put(name, settings)
         return slot
 

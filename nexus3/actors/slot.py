@@ -67,7 +67,8 @@ class Slot:
         self.generation = 0
         self.restarts = 0
         self.counters: Counter[str] = Counter()
-        self.gates = Gatekeeper(provider, trio.current_time(), rng or Random(), log, self.counters)  # noqa: S311
+        dice = rng or Random()  # noqa: S311 - jitter, no secret
+        self.gates = Gatekeeper(provider, trio.current_time(), dice, log, self.counters)
         self.move_on: Callable[[Ticket, Failure], bool] = lambda _ticket, _failure: False
         """Finds another slot for a ticket that failed here before any content; the front desk's. True where it did."""
         self.fault: trio.Event = trio.Event()
