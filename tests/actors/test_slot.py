@@ -1,7 +1,7 @@
 """The slot by itself, without an incarnation: whom it takes, whom it lets through, and what it tells the gates."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -159,6 +159,7 @@ async def test_without_a_key_it_is_not_able() -> None:
 async def test_a_smaller_request_does_not_slip_past_a_larger_one_of_its_model(autojump_clock: MockClock) -> None:
     slot = a_slot(tokens_per_minute=60_000.0)
     first, large, small = (ticket(name, text="x" * length) for name, length in (("1", 80_000), ("2", 80_000), ("3", 1)))
+    first.caller, large.caller, small.caller = "a", "b", "c"  # one caller's requests keep their order in any case
     admitted(slot, first, large, small)
     assert await taken(slot) == [first]
     while slot.gates.ask(small.ask, trio.current_time()) is not PASS:  # noqa: ASYNC110 - virtual time passes
@@ -175,7 +176,9 @@ async def test_one_model_s_cooldown_keeps_no_other_model_waiting(autojump_clock:
     assert await taken(slot) == [first]
     attempted(slot, first, THROTTLED)
     slot.release(first)
-    admitted(slot, cooling := ticket("2"), other := ticket("3", model="other"))
+    admitted(slot, cooling := ticket("2"))
+    assert await taken(slot) == []
+    admitted(slot, other := ticket("3", model="other"))
     assert await taken(slot) == [other]
     await trio.sleep(21)
     assert await taken(slot) == [cooling]
@@ -208,15 +211,53 @@ async def test_the_wait_ends_with_the_first_attempt_and_what_that_sent_is_over_w
     autojump_clock: MockClock,
 ) -> None:
     slot = a_slot()
+    assert slot.gates.pays_retry(is_timeout=False, now=trio.current_time())
     admitted(slot, first := ticket("1"))
     await trio.sleep(3)
     assert await taken(slot) == [first]
+    first.attempts = 1
     first.sent = True
+    earned = slot.gates.budget(trio.current_time())
     slot.postpone(first, trio.current_time() + 4)
     slot.release(first)
     await trio.sleep(5)
     assert await taken(slot) == [first]
     assert (first.started_at, first.sent) == (first.accepted_at + 3, False)
+    assert slot.gates.budget(trio.current_time()) == earned
+
+
+async def test_a_place_that_is_given_back_wakes_who_waits_for_one(nursery: trio.Nursery) -> None:
+    slot = a_slot(max_connections=1)
+    began: list[Ticket] = []
+
+    async def serve() -> None:
+        while (each := await slot.next_ticket(trio.Event())) is not None:
+            began.append(each)
+
+    nursery.start_soon(serve)
+    admitted(slot, first := ticket("1"), second := ticket("2"))
+    await wait_all_tasks_blocked()
+    assert began == [first]
+    slot.release(first)
+    await wait_all_tasks_blocked()
+    assert began == [first, second]
+    slot.settle_all(GONE)
+    nursery.cancel_scope.cancel(reason="the test is over")
+
+
+async def test_new_settings_retire_a_generation_that_waits_and_make_its_gates_anew(nursery: trio.Nursery) -> None:
+    slot = a_slot()
+    retired, heard = slot.new_generation(), list[Ticket | None]()
+
+    async def serve() -> None:
+        heard.append(await slot.next_ticket(retired))
+
+    nursery.start_soon(serve)
+    await wait_all_tasks_blocked()
+    break_down(slot, 5)
+    slot.reconfigure(resolve("a", provider(max_connections=3), {}))
+    await wait_all_tasks_blocked()
+    assert (heard, slot.is_able, slot.new_generation().is_set()) == ([None], True, False)
 
 
 # -- who waits between two attempts
@@ -335,42 +376,47 @@ async def test_who_ends_within_the_grace_is_not_stuck_and_leaves_no_alarm(
     slot.stop_time()
 
 
-async def test_the_stuck_are_told_though_the_last_request_was_settled_meanwhile(
-    autojump_clock: MockClock, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("how", ["settled", "expired"])
+async def test_the_stuck_are_told_though_the_last_request_ended_meanwhile(
+    how: str, autojump_clock: MockClock, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
 ) -> None:
     slot = a_slot(max_connections=1)
     nursery.start_soon(slot.keep_time)
-    admitted(slot, deaf := ticket("deaf"), other := ticket("other"))
+    admitted(slot, deaf := ticket("deaf"), other := ticket("other", 2.0))
     assert await taken(slot) == [deaf]
     deaf.scope = trio.CancelScope()
     deaf.fail(GONE)
-    other.fail(GONE)
+    if how == "settled":
+        other.fail(GONE)
     await trio.sleep(CANCEL_GRACE + 1)
     assert caplog.text.count("actor.stuck") == 1
     slot.release(deaf)
     slot.stop_time()
 
 
-async def test_all_who_wait_for_rest_are_told(nursery: trio.Nursery) -> None:
+async def test_all_who_wait_for_rest_or_for_the_drain_are_told(nursery: trio.Nursery) -> None:
     slot = a_slot()
-    rested: list[str] = []
+    told: list[str] = []
 
-    async def wait(name: str) -> None:
-        await slot.at_rest()
-        rested.append(name)
+    async def wait(name: str, end: Callable[[], Awaitable[None]]) -> None:
+        await end()
+        told.append(name)
 
     for round_ in range(2):
         admitted(slot, running := ticket(f"{round_}"))
         assert await taken(slot) == [running]
         for name in ("a", "b"):
-            nursery.start_soon(wait, name)
-        await wait_all_tasks_blocked()
-        assert rested == []
+            nursery.start_soon(wait, f"{name} rest", slot.at_rest)
+            nursery.start_soon(wait, f"{name} drain", slot.drained)
+            await wait_all_tasks_blocked()
+        assert told == []
         running.fail(GONE)
+        await wait_all_tasks_blocked()
+        assert sorted(told) == ["a drain", "b drain"]
         slot.release(running)
         await wait_all_tasks_blocked()
-        assert sorted(rested) == ["a", "b"]
-        rested.clear()
+        assert sorted(told) == ["a drain", "a rest", "b drain", "b rest"]
+        told.clear()
 
 
 # -- what the gates are told
