@@ -494,6 +494,16 @@ async def test_two_crashes_soon_after_each_other_make_the_retry_state_anew(
     assert states == ["open", "closed" if is_forgotten else "open"]
 
 
+async def test_what_a_crash_puts_back_goes_first_in_its_order_and_only_what_ran_is_part_of_a_crash() -> None:
+    slot = a_slot(max_connections=2)
+    admitted(slot, *(tickets := [ticket(f"{number}") for number in range(4)]))
+    assert await taken(slot) == tickets[:2]
+    for number in (1, 2):
+        slot.on_state("restarting", number, RuntimeError("crash"))
+    assert [each.crashes for each in tickets] == [1, 1, 0, 0]
+    assert await taken(slot) == tickets[:2]
+
+
 async def test_parking_ends_what_ran_and_what_waits() -> None:
     slot = a_slot(max_connections=1)
     admitted(slot, ran := ticket("ran"), waits := ticket("waits"))
