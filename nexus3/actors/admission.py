@@ -118,7 +118,7 @@ class Admission:
             moved = {"request": ticket.id, "actor": ticket.provider, "to": route.provider, "model": route.model_id}
             why = {"kind": failure.kind, "reason": failure.reason}
             ticket.context.run(self._log, catalog.REQUEST_MOVED, {**moved, **why})
-            ticket.hops.append(FallbackSelected(route.provider, route.model_id, failed(ticket, failure).error))
+            ticket.untold.append(FallbackSelected(route.provider, route.model_id, failed(ticket, failure).error))
             if here is not None:
                 here.let_go(ticket)
             _send_to(ticket, route)

@@ -14,7 +14,6 @@ from nexus3.actors.transport import Transport, TransportFault
 from nexus3.actors.watch import Watch
 from nexus3.wire.catalog import Target
 from nexus3.wire.codecs.dialects import CODECS
-from nexus3.wire.events import AttemptStarted
 from nexus3.wire.failures import Failure, ProviderError, fail
 
 
@@ -51,12 +50,12 @@ async def attempt(
         problem = f"The request has {len(encoded.body)} bytes; max_request_bytes allows {limits.max_request_bytes}."
         return fail("limit", "max_request_bytes", problem, phase="request")
     ticket.decoder = None
-    started: Batch = [*ticket.hops, AttemptStarted(ticket.attempts, target.provider, target.model)]
-    ticket.hops.clear()
+    news: Batch = ticket.untold
+    ticket.untold = []
     if ticket.attempts_here == 1:
-        started += encoded.notices
+        news += encoded.notices
     if ticket.pending_notices:
-        started += ticket.pending_notices
+        news += ticket.pending_notices
         ticket.pending_notices.clear()
 
     reasoning = ticket.request.reasoning
@@ -75,7 +74,8 @@ async def attempt(
     cut = _NO_END
     with watch.timer as ticket.scope:
         try:
-            await ticket.deliver(started, limits.stall_timeout)
+            if news:
+                await ticket.deliver(news, limits.stall_timeout)
             secret_headers = await key.headers()
             async with transport.exchange(
                 encoded.url, [*encoded.headers, *secret_headers], encoded.body, on_sent=on_sent

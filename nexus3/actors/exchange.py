@@ -59,8 +59,6 @@ async def exchange(
 
     key_was_renewed = ticket.attempt_failure is not None and ticket.attempt_failure.status == 401
     key = credentials.lend()
-    ticket.attempts += 1
-    ticket.attempts_here += 1
     ticket.lag = 0.0
     ticket.attempt_failure = None
     ticket.sent = False

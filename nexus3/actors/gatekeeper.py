@@ -120,11 +120,11 @@ class Gatekeeper:
     def ask(self, ask: Ask, now: float) -> Verdict:
         """Whether an attempt may begin; takes nothing."""
         state = self._model(ask, now)
-        breaker, cooldown = self.breaker.ask(now), state.cooldown.ask(now)
-        if not (self._rates.is_limited or state.rates.is_limited):
-            return PASS if breaker is PASS and cooldown is PASS else combined((breaker, cooldown))
-        estimate = self._estimate(state, ask)
-        return combined((breaker, cooldown, self._rates.ask(estimate, now), state.rates.ask(estimate, now)))
+        verdicts = [self.breaker.ask(now), state.cooldown.ask(now)]
+        if limited := [rates for rates in (self._rates, state.rates) if rates.is_limited]:
+            estimate = self._estimate(state, ask)
+            verdicts += [rates.ask(estimate, now) for rates in limited]
+        return PASS if all(verdict is PASS for verdict in verdicts) else combined(verdicts)
 
     def begin(self, ask: Ask, now: float, *, is_first: bool) -> Stake:
         """An attempt begins that :meth:`ask` let pass in this very step. ``is_first`` of its request."""

@@ -1,4 +1,5 @@
-"""The provider actor: one incarnation. Its loop only admits and spawns; each request is a task of its own.
+"""The provider actor: one incarnation. Each request is a task of its own, begun at once where a place is free and
+nobody waits, else by the loop that takes tickets from the mailbox.
 
 A provider's trouble is a failure value of one request. An :class:`ActorFault`, a broken invariant, ends the
 incarnation with everything it opened; what becomes of its tickets is the slot's to decide.
@@ -73,12 +74,22 @@ async def _run_generation(
     # A handful of models are asked all the time; users may name any number of them.
     aim = lru_cache(maxsize=256)(partial(target_of, provider))
     async with open_transport(provider) as transport, trio.open_nursery() as nursery:
-        task_status.started()
-        while (ticket := await slot.next_ticket(retired)) is not None:
+
+        def start(ticket: Ticket) -> None:
+            ticket.begin_attempt()
             # In the caller's context, so that what it bound for its logs is on our lines too.
             ticket.context.run(
                 nursery.start_soon, _serve, slot, ticket, provider, aim, transport, credentials, rng, log
             )
+
+        slot.start = start
+        try:
+            task_status.started()
+            while (ticket := await slot.next_ticket(retired)) is not None:
+                start(ticket)
+        finally:
+            if slot.start is start:
+                slot.start = None
 
 
 @trio.lowlevel.enable_ki_protection

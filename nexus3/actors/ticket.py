@@ -16,7 +16,7 @@ from nexus3.actors.gatekeeper import Ask, Stake
 from nexus3.actors.pipe import Batch, Pipe
 from nexus3.actors.route import Route
 from nexus3.wire.codecs import Decoder
-from nexus3.wire.events import FallbackSelected, Notice, StreamFailed, Terminal
+from nexus3.wire.events import AttemptStarted, Notice, StreamEvent, StreamFailed, Terminal
 from nexus3.wire.failures import Failure, error_of, fail
 from nexus3.wire.requests import CompletionRequest
 
@@ -49,7 +49,6 @@ class Ticket:
         "emitted",
         "fallbacks",
         "first_event_at",
-        "hops",
         "id",
         "lag",
         "model",
@@ -68,6 +67,7 @@ class Ticket:
         "terminal",
         "timeouts_here",
         "token",
+        "untold",
     )
 
     def __init__(self, request: CompletionRequest, pipe: Pipe) -> None:
@@ -107,8 +107,8 @@ class Ticket:
         """What the attempt that runs has taken from its slot's gates."""
         self.fallbacks: list[str] = []
         """Models to go on with where this one fails before any content."""
-        self.hops: list[FallbackSelected] = []
-        """Moves that the reader was not told of yet."""
+        self.untold: list[StreamEvent] = []
+        """Moves and beginnings of attempts that the reader was not told of yet."""
         self.crashes = 0
         self.sent = False
         """The current attempt may have reached the provider."""
@@ -153,6 +153,15 @@ class Ticket:
     def set_buffer(self, batches: int) -> None:
         """How far the reader may be behind from now on."""
         self._pipe.capacity = batches
+
+    def begin_attempt(self) -> None:
+        """Count it and tell the reader, if there is room: before the work's first step, so that a reader who waits for
+        it wakes in the same turn of the scheduler, not in one of its own."""
+        self.attempts += 1
+        self.attempts_here += 1
+        self.untold.append(AttemptStarted(self.attempts, self.provider, self.model))
+        if self._pipe.offer(self.untold):
+            self.untold = []
 
     def offer(self, events: Batch) -> bool:
         """Hand events to the reader if there is room: the fast way, without a checkpoint. The list changes owner."""

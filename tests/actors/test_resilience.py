@@ -87,6 +87,20 @@ async def test_a_retry_that_waits_holds_no_place(autojump_clock: MockClock) -> N
         assert trio.current_time() - began < 2
 
 
+async def test_a_reader_without_room_hears_of_every_attempt_in_order_and_once(autojump_clock: MockClock) -> None:
+    async with open_house(failing(2), config(reply_buffer=1)) as house:
+        submission = Submission(ask())
+        async with house.supervisor.submissions() as submit:
+            await submit.send(submission)
+        seen: list[str] = []
+        async with submission.events as events:
+            async for event in events:
+                seen.append(type(event).__name__)
+                await trio.sleep(5)
+    assert seen[:5] == ["AttemptStarted", "RetryScheduled", "AttemptStarted", "RetryScheduled", "AttemptStarted"]
+    assert (seen.count("AttemptStarted"), seen[-1]) == (3, "StreamComplete")
+
+
 async def test_a_request_between_two_attempts_survives_a_restart(autojump_clock: MockClock) -> None:
     async with open_house([Answer(status=429, headers={"retry-after": "30"}), Answer("hello")], config()) as house:
         async with trio.open_nursery() as nursery:

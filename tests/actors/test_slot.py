@@ -88,6 +88,70 @@ def break_down(slot: Slot, times: int) -> None:
 # -- who is taken
 
 
+def served(slot: Slot) -> list[Ticket]:
+    """Those whose work a generation begins at once; filled as they come."""
+    begun: list[Ticket] = []
+    slot.start = begun.append
+    return begun
+
+
+async def test_who_finds_a_free_place_and_nobody_waiting_begins_at_once() -> None:
+    slot = a_slot(max_connections=2)
+    begun = served(slot)
+    admitted(slot, first := ticket("1"), second := ticket("2"), third := ticket("3"))
+    assert (begun, slot.running, len(slot.mailbox)) == ([first, second], {first, second}, 1)
+    assert [each.state for each in (first, second, third)] == ["running", "running", "queued"]
+    first.fail(GONE)
+    slot.release(first)
+    slot.admit(fourth := ticket("4"))
+    assert begun == [first, second], "the third was there before"
+    assert await taken(slot) == [third]
+    assert fourth.state == "queued"
+
+
+async def test_who_must_wait_for_the_gates_does_not_begin_though_a_place_is_free() -> None:
+    slot = a_slot(requests_per_minute=50)
+    begun = served(slot)
+    admitted(slot, first := ticket("1"), second := ticket("2"))
+    assert (begun, second.state) == ([first], "queued")
+
+
+@pytest.mark.parametrize("unable", ["paused", "restarting", "retired"])
+async def test_nobody_begins_on_a_generation_that_takes_nothing(unable: str) -> None:
+    slot = a_slot()
+    begun = served(slot)
+    match unable:
+        case "paused":
+            slot.pause()
+        case "restarting":
+            slot.state = "restarting"
+        case _:
+            slot.reconfigure(slot.provider)
+    slot.admit(each := ticket("1"))
+    assert (begun, each.state) == ([], "queued")
+
+
+async def test_work_that_was_cancelled_takes_its_generation_with_it() -> None:
+    slot = a_slot()
+    begun = served(slot)
+    admitted(slot, crashed := ticket("1"))
+    slot.release(crashed)
+    slot.admit(later := ticket("2"))
+    assert (begun, later.state) == ([crashed], "queued")
+
+
+async def test_work_that_moved_on_leaves_its_generation_as_it_is() -> None:
+    here, there = a_slot(), a_slot()
+    begun = served(here)
+    served(there)
+    here.admit(moved := ticket("1"))
+    here.let_go(moved)
+    there.take_over(moved)
+    here.release(moved)
+    here.admit(later := ticket("2"))
+    assert (begun, moved.state) == ([moved, later], "running")
+
+
 async def test_who_cannot_begin_in_time_is_refused_at_the_door(autojump_clock: MockClock) -> None:
     slot = a_slot()
     slot.pause()

@@ -10,7 +10,7 @@ is full; a big one leaves a debt that the next ones wait out. What it really too
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import assert_never
 
 import msgspec
@@ -65,32 +65,33 @@ class Rates:
         if tokens_per_minute is not None:
             self._configured["tokens"] = _Bucket.full("tokens", tokens_per_minute, now)
         self._learned: dict[Dimension, _Bucket] = {}
+        self._know()
 
-    @property
-    def is_limited(self) -> bool:
+    def _know(self) -> None:
+        """Gather what every request asks for."""
+        self._buckets = (*self._configured.values(), *self._learned.values())
+        self.is_limited = bool(self._buckets)
         """Any limit is known: otherwise nobody needs an estimate."""
-        return bool(self._configured or self._learned)
-
-    @property
-    def counts_tokens(self) -> bool:
+        self.counts_tokens = any(bucket.dimension != "requests" for bucket in self._buckets)
         """A limit on tokens is known: otherwise a request's size does not matter."""
-        return bool(self._learned.keys() - {"requests"} or self._configured.keys() - {"requests"})
 
     def ask(self, estimate: Estimate, now: float) -> Verdict:
         """Whether a request of this size may start, else when; changes nothing."""
-        return combined(bucket.ask(_cost(bucket.dimension, estimate), now) for bucket in self._buckets())
+        verdicts = [bucket.ask(_cost(bucket.dimension, estimate), now) for bucket in self._buckets]
+        return verdicts[0] if len(verdicts) == 1 else combined(verdicts)
 
     def begin(self, estimate: Estimate, now: float) -> None:
         """A request starts that :meth:`ask` let pass: its estimated cost is taken."""
-        for bucket in self._buckets():
+        for bucket in self._buckets:
             bucket.take(_cost(bucket.dimension, estimate), now)
 
     def ended(self, estimate: Estimate, usage: Usage | None, *, sent: bool, now: float) -> None:
         """Put right what :meth:`begin` took; once for each. ``usage`` is what the provider stated so far; what it did
         not state stands as estimated. What was not sent took nothing."""
-        for bucket in self._buckets():
+        for bucket in self._buckets:
             taken = _cost(bucket.dimension, estimate)
-            bucket.give_back(taken - (_used(bucket.dimension, estimate, usage) if sent else 0.0), now)
+            if surplus := taken - (_used(bucket.dimension, estimate, usage) if sent else 0.0):
+                bucket.give_back(surplus, now)
 
     def learn(self, stated: Mapping[Dimension, RateLimit], now: float) -> list[Learned]:
         """What a response's headers state, as :func:`nexus3.wire.retry_hints.rate_limits` reads them."""
@@ -103,6 +104,7 @@ class Rates:
             bucket = self._learned.get(dimension)
             if bucket is None:
                 bucket = self._learned[dimension] = _Bucket.full(dimension, rate.limit, now)
+                self._know()
                 is_new = True
             else:
                 is_new = bucket.limit != rate.limit
@@ -110,10 +112,6 @@ class Rates:
             if is_new:
                 news.append(Learned(dimension=dimension, limit=rate.limit))
         return news
-
-    def _buckets(self) -> Iterator["_Bucket"]:
-        yield from self._configured.values()
-        yield from self._learned.values()
 
 
 class _Bucket(msgspec.Struct):

@@ -217,7 +217,7 @@ def test_no_walk_goes_beyond_a_minute_s_limit_or_waits_in_vain(steps: int) -> No
             output = rng.randint(1, 200)
             usage = rng.choice((None, Usage(input_tokens=estimate.input_tokens, output_tokens=output)))
             rates.ended(estimate, usage, sent=True, now=now)
-        for bucket in rates._buckets():
+        for bucket in rates._buckets:
             assert bucket.level <= max(bucket.burst, 0.1 * bucket.per_minute)
     assert passes > steps / 10
     assert waits > steps / 10
