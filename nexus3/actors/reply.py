@@ -113,34 +113,30 @@ class ReplyStream(trio.abc.ReceiveChannel[StreamEvent]):
             if self._free < len(self._batch):
                 await trio.lowlevel.checkpoint()
                 self._turn = YIELD_EVERY
-            elif not await self._next_batch():
-                return self._terminal()
+            else:
+                # Not in a coroutine of its own: a stream that waits keeps each that it waits in.
+                self._start()
+                if self._closed:
+                    raise trio.ClosedResourceError
+                if self._over:
+                    raise trio.EndOfChannel
+                if not self._turn:
+                    await trio.lowlevel.checkpoint()
+                    self._turn = YIELD_EVERY
+                try:
+                    batch = self._pipe.poll()
+                    if batch is None:
+                        batch = await self._pipe.take()
+                        self._turn = YIELD_EVERY
+                except trio.EndOfChannel:
+                    return self._terminal()
+                self._batch = batch
+                self._next = 0
             self._free = min(len(self._batch), self._next + self._turn)
             self._turn -= self._free - self._next
         event = self._batch[self._next]
         self._next += 1
         return event
-
-    async def _next_batch(self) -> bool:
-        """Take what came with the next network read; false at the end."""
-        self._start()
-        if self._closed:
-            raise trio.ClosedResourceError
-        if self._over:
-            raise trio.EndOfChannel
-        if not self._turn:
-            await trio.lowlevel.checkpoint()
-            self._turn = YIELD_EVERY
-        try:
-            batch = self._pipe.poll()
-            if batch is None:
-                batch = await self._pipe.take()
-                self._turn = YIELD_EVERY
-        except trio.EndOfChannel:
-            return False
-        self._batch = batch
-        self._next = 0
-        return True
 
     def rest(self) -> list[StreamEvent]:
         """What can be had without waiting: buffered events, and the terminal where the request is settled."""

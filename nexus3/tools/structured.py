@@ -5,6 +5,7 @@ before anything is sent), the model is made to call a tool whose arguments are t
 validated here: what a caller gets fits its model.
 """
 
+from collections import deque
 from typing import Generic, TypeVar
 
 import pydantic_core
@@ -15,7 +16,7 @@ from pydantic_core import ErrorDetails
 from nexus3.actors.reply import ReplyStream
 from nexus3.errors import NexusError
 from nexus3.runtime import Supervisor
-from nexus3.wire.events import ContentDelta, StopReason, StreamComplete, StreamEvent, ToolCallDelta
+from nexus3.wire.events import AttemptStarted, ContentDelta, StopReason, StreamComplete, StreamEvent, ToolCallDelta
 from nexus3.wire.failures import ProviderError
 from nexus3.wire.function_tool import problems_of
 from nexus3.wire.messages import Message, Role
@@ -65,6 +66,9 @@ class OutputStream(trio.abc.ReceiveChannel[StreamEvent], Generic[T]):
         self._model = model
         self._by_tool = by_tool
         self._stream = self._ask()
+        self._held: list[StreamEvent] = []
+        self._shown = deque[StreamEvent]()
+        """What :meth:`receive` gives next."""
         self._text = ""
         self._pieces: list[str] = []
         """What came after ``_text``."""
@@ -99,14 +103,7 @@ class OutputStream(trio.abc.ReceiveChannel[StreamEvent], Generic[T]):
             trio.EndOfChannel: after the terminal.
             trio.ClosedResourceError: the stream was closed.
         """
-        try:
-            event = await self._stream.receive()
-        except ProviderError as error:
-            if self._by_tool or error.kind != "unsupported" or error.reason not in _NO_SCHEMA:
-                raise
-            self._by_tool = True
-            self._stream = self._ask()
-            event = await self._stream.receive()
+        event = await self._next()
         match event:
             case ContentDelta(text, refusal) if not (refusal or self._by_tool):
                 self._pieces.append(text)
@@ -117,6 +114,25 @@ class OutputStream(trio.abc.ReceiveChannel[StreamEvent], Generic[T]):
             case _:
                 pass
         return event
+
+    async def _next(self) -> StreamEvent:
+        """The next event of the request in the form that the provider takes. An attempt in the other form, which ended
+        before anything was sent, is not shown: so the beginning of the first one is held back until more is known."""
+        while not self._shown:
+            try:
+                event = await self._stream.receive()
+            except ProviderError as error:
+                if self._by_tool or error.kind != "unsupported" or error.reason not in _NO_SCHEMA:
+                    raise
+                self._by_tool = True
+                self._stream = self._ask()
+                self._held.clear()
+                continue
+            self._held.append(event)
+            if self._by_tool or not isinstance(event, AttemptStarted):
+                self._shown += self._held
+                self._held.clear()
+        return self._shown.popleft()
 
     async def complete(self) -> T:
         """Read to the end, and return the answer.

@@ -158,6 +158,7 @@ class Exchange:
         except BaseException:
             connection.close()
             raise
+        del self._headers, self._body, self._on_sent  # an answer may take minutes, a request be megabytes
         return self._incoming
 
     async def __aexit__(

@@ -4,6 +4,8 @@ Knows which block is open and what may be said of it; the order of the stream's 
 method returns the failure that ends the answer, or ``None``; events go to ``out``.
 """
 
+from functools import lru_cache
+
 from nexus3.wire.catalog import Target
 from nexus3.wire.codecs.anthropic_messages.parts import Part, is_known, made_up_id, part_of
 from nexus3.wire.codecs.anthropic_messages.payload import is_too_deep
@@ -35,7 +37,7 @@ class Answer:
         self.response_id: str | None = None
         self._parts: list[Part] = []
         self._limits = limits
-        self._origin = Origin(dialect=DIALECT, provider=target.type.name, model=target.model)
+        self._origin = _origin(target.type.name, target.model)
         self._input_bytes = 0
         self._noticed: set[str] = set()
 
@@ -209,6 +211,11 @@ class Answer:
         elif part.began.get("type") == "redacted_thinking" and isinstance(data := part.began.get("data"), str):
             return ReasoningBlock(data=data, origin=self._origin)
         return None
+
+
+@lru_cache(maxsize=256)
+def _origin(provider: str, model: str) -> Origin:
+    return Origin(dialect=DIALECT, provider=provider, model=model)
 
 
 def bad_sequence(what: str) -> Failure:

@@ -7,6 +7,7 @@ by ``extra_body``.
 """
 
 import re
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -90,6 +91,7 @@ def model_line(model: str) -> str:
     return _RELEASE.sub("", name[start:].replace(".", "-"), count=1).removesuffix("-0")
 
 
+@lru_cache(maxsize=256)
 def traits_of(family: str) -> Traits:
     """The row of a model family (:attr:`nexus3.wire.catalog.Target.family`)."""
     name = model_line(family)

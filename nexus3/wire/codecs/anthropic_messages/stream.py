@@ -13,8 +13,6 @@ output that is cut off by ``max_tokens`` ends so. An unstreamed body is read as 
 everything.
 """
 
-from collections.abc import Callable
-
 import msgspec
 
 from nexus3.wire.catalog import Target
@@ -47,6 +45,17 @@ _STOP_REASONS: dict[str, StopReason] = {
     "model_context_window_exceeded": "context_window",
 }
 
+_HANDLED = frozenset(
+    {
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+    }
+)
+
 PHASE_OPEN: Phase = "queued"
 """The phase of a failure from here: whoever hands out the events knows whether content went out before it."""
 
@@ -73,8 +82,6 @@ class _BlockDelta(msgspec.Struct, tag="content_block_delta", gc=False):
 _read_delta = msgspec.json.Decoder(_BlockDelta).decode
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
-_Handler = Callable[[dict[str, object], list[StreamEvent]], Failure | None]
-
 
 class MessageStream:
     """Reads events of the wire into events of ours, appended to ``out``.
@@ -97,14 +104,6 @@ class MessageStream:
         self._request_id = request_id
         self._limits = limits
         self._counters: dict[str, int] = {}
-        self._handlers: dict[str, _Handler] = {
-            "message_start": self._message_start,
-            "content_block_start": self._block_start,
-            "content_block_delta": self._block_delta,
-            "content_block_stop": self._block_stop,
-            "message_delta": self._message_delta,
-            "message_stop": self._message_stop,
-        }
 
     def take(self, frame: ServerSentEvent, out: list[StreamEvent]) -> Failure | None:
         """Read the next event."""
@@ -147,16 +146,27 @@ class MessageStream:
                 return self._error({"error": frame.data[:500].decode("utf-8", "replace")})
             return said
         name = _word(said.get("type")) or frame.event
-        handler = self._handlers.get(name)
-        if name == "error" or (handler is None and said.get("error")):
+        if name == "error" or (name not in _HANDLED and said.get("error")):
             return self._error(said)
-        if handler is None:
+        if name not in _HANDLED:
             if name != "ping":
                 self.answer.note(f"event of type {name[:64]!r}", out)
             return None
         if not self._is_started and name != "message_start":
             return bad_sequence(f"{name} came before message_start")
-        return handler(said, out)
+        match name:
+            case "message_start":
+                return self._message_start(said, out)
+            case "content_block_start":
+                return self._block_start(said, out)
+            case "content_block_delta":
+                return self._block_delta(said, out)
+            case "content_block_stop":
+                return self._block_stop(said, out)
+            case "message_delta":
+                return self._message_delta(said, out)
+            case _:
+                return self._message_stop(said, out)
 
     def _message_start(self, said: dict[str, object], out: list[StreamEvent]) -> Failure | None:
         message = said.get("message")
