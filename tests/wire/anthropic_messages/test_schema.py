@@ -1,13 +1,11 @@
-"""Schemas of tools and of answers, within what the API takes."""
+"""Schemas within the subset of structured outputs."""
 
 from copy import deepcopy
-from typing import Any
 
 import pytest
 from pydantic import BaseModel, Field
 
-from nexus3.wire.codecs.anthropic_messages.schema import strict_schema, tool_schema
-from nexus3.wire.failures import ProviderError
+from nexus3.wire.codecs.anthropic_messages.schema import strict_schema
 
 
 @pytest.mark.parametrize(
@@ -85,64 +83,3 @@ def test_a_strict_schema_is_strict_already() -> None:
     strict, moved = strict_schema(Outer.model_json_schema())
     assert moved == ["default", "maximum", "minimum", "pattern"]
     assert strict_schema(strict) == (strict, [])
-
-
-@pytest.mark.parametrize(
-    ("parameters", "schema", "folded"),
-    [
-        ({}, {"type": "object", "properties": {}}, []),
-        (
-            {"properties": {"a": {"type": "string", "minLength": 3}}, "required": ["a"], "additionalProperties": True},
-            {
-                "type": "object",
-                "properties": {"a": {"type": "string", "minLength": 3}},
-                "required": ["a"],
-                "additionalProperties": True,
-            },
-            [],
-        ),
-        ({"type": ["object", "null"], "properties": None}, {"type": "object", "properties": {}}, []),
-        (
-            {
-                "anyOf": [
-                    {"properties": {"a": {"type": "string"}, "b": {}}, "required": ["a", "b"]},
-                    {"properties": {"b": {"type": "string"}}, "required": ["b"]},
-                ],
-                "properties": {"c": {}},
-                "required": ["c"],
-            },
-            {"type": "object", "properties": {"a": {"type": "string"}, "b": {}, "c": {}}, "required": ["c", "b"]},
-            ["anyOf"],
-        ),
-        (
-            {
-                "allOf": [{"$ref": "#/$defs/A"}, {"properties": {"b": {}}, "required": ["b"]}],
-                "$defs": {"A": {"properties": {"a": {}}, "required": ["a"]}},
-            },
-            {
-                "type": "object",
-                "properties": {"a": {}, "b": {}},
-                "required": ["a", "b"],
-                "$defs": {"A": {"properties": {"a": {}}, "required": ["a"]}},
-            },
-            ["allOf"],
-        ),
-        (
-            {"$ref": "#/$defs/A", "$defs": {"A": {"type": "object", "properties": {"a": {}}}}},
-            {"type": "object", "properties": {"a": {}}, "$defs": {"A": {"type": "object", "properties": {"a": {}}}}},
-            ["$ref"],
-        ),
-        ({"$ref": "https://elsewhere"}, {"type": "object", "properties": {}}, ["$ref"]),
-        ({"oneOf": "nonsense"}, {"type": "object", "properties": {}}, ["oneOf"]),
-    ],
-)
-def test_tool_schemas(parameters: dict[str, Any], schema: dict[str, object], folded: list[str]) -> None:
-    given = deepcopy(parameters)
-    assert tool_schema("f", parameters) == (schema, folded)
-    assert parameters == given, "what was given is not changed"
-
-
-def test_parameters_that_are_no_object_are_refused() -> None:
-    with pytest.raises(ProviderError, match="wrap them in an object") as caught:
-        tool_schema("f", {"type": "array"})
-    assert (caught.value.kind, caught.value.reason) == ("bad_request", "tool_schema")

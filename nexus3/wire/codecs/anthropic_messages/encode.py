@@ -53,7 +53,7 @@ def encode(request: CompletionRequest, target: Target, *, stream: bool) -> Encod
     if request.output_schema is not None and traits.native_schema and target.quirks.json_output == "schema":
         output_config["format"] = output_format(request.output_schema, notices)
     elif request.output_schema is not None:
-        tools.append(output_tool(request.output_schema))
+        tools.append(output_tool(request.output_schema, notices))
         choice = choose_output_tool(choice, is_alone=len(tools) == 1, may_force=may_force, notices=notices)
     _mark(request, target, tools, history, notices)
 

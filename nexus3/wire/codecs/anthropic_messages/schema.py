@@ -1,12 +1,10 @@
-"""JSON schemas as the API takes them: of a tool's input, and of an answer under structured outputs.
+"""JSON schemas within the subset of structured outputs: of an answer, and of the input of a strict tool.
 
 Structured outputs compile a schema into a grammar and answer 400 to keywords that it does not know. What must go is
 moved into the description, where the model still reads it.
 """
 
-from collections.abc import Iterator, Mapping
-
-from nexus3.wire.failures import error_of, fail
+from collections.abc import Mapping
 
 Schema = dict[str, object]
 
@@ -58,69 +56,3 @@ def _strict(schema: Mapping[str, object], dropped: list[str]) -> Schema:
 
 def _strict_or_same(schema: object, dropped: list[str]) -> object:
     return _strict(schema, dropped) if isinstance(schema, Mapping) else schema
-
-
-def tool_schema(name: str, parameters: Mapping[str, object]) -> tuple[Schema, list[str]]:
-    """A tool's parameters as ``input_schema``, and the names of the top-level keywords that were folded in.
-
-    The API takes type object alone, and no reference or combination at the top: their properties are joined.
-
-    Raises:
-        ProviderError: ``bad_request`` where the schema is of another type than object.
-    """
-    schema = dict(parameters)
-    folded: list[str] = []
-    ref = schema.pop("$ref", None)
-    if ref is not None:
-        folded.append("$ref")
-        schema = {**_resolve(ref, parameters), **schema}
-    for key in ("allOf", "anyOf", "oneOf"):
-        if key in schema:
-            folded.append(key)
-            _fold(schema, key, parameters)
-    kind = schema.get("type", "object")
-    if kind != "object" and not (isinstance(kind, list) and "object" in kind):
-        problem = f"The parameters of the tool {name!r} are a schema of type {kind!r}; wrap them in an object."
-        raise error_of(fail("bad_request", "tool_schema", problem))
-    properties = schema.get("properties")
-    return {**schema, "type": "object", "properties": properties if isinstance(properties, Mapping) else {}}, folded
-
-
-def _fold(schema: Schema, key: str, root: Mapping[str, object]) -> None:
-    """Join the branches of a combination into ``schema``: all properties; required is what every branch demands, or
-    under ``allOf`` what any demands.
-    """
-    branches = list(_branches(schema.pop(key), root))
-    own = schema.get("properties")
-    properties = {**own} if isinstance(own, Mapping) else {}
-    demands: list[set[object]] = []
-    for branch in branches:
-        given, required = branch.get("properties"), branch.get("required")
-        properties = {**(given if isinstance(given, Mapping) else {}), **properties}
-        demands.append(set(required) if isinstance(required, list) else set())
-    if properties:
-        schema["properties"] = properties
-    common = (
-        set[object]().union(*demands) if key == "allOf" else set[object].intersection(*demands) if demands else set()
-    )
-    before = schema.get("required")
-    required = [*before] if isinstance(before, list) else []
-    required += sorted((word for word in common if word not in required), key=str)
-    if required:
-        schema["required"] = required
-
-
-def _branches(value: object, root: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
-    for branch in value if isinstance(value, list) else ():
-        if isinstance(branch, Mapping):
-            yield _resolve(branch["$ref"], root) if "$ref" in branch else branch
-
-
-def _resolve(ref: object, root: Mapping[str, object]) -> Mapping[str, object]:
-    """What a reference within the document points to, one step; nothing where it points elsewhere."""
-    found: object = root
-    if not (isinstance(ref, str) and ref.startswith("#/")):
-        return {}
-    for name in ref[2:].split("/"):
-        found = found.get(name) if isinstance(found, Mapping) else None
-    return found if isinstance(found, Mapping) else {}

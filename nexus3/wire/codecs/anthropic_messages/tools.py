@@ -6,17 +6,18 @@ from nexus3.wire.catalog import Target
 from nexus3.wire.codecs.anthropic_messages.content import cache_control
 from nexus3.wire.codecs.anthropic_messages.models import Traits
 from nexus3.wire.codecs.anthropic_messages.replay import OUTPUT_TOOL, Block
-from nexus3.wire.codecs.anthropic_messages.schema import Schema, strict_schema, tool_schema
+from nexus3.wire.codecs.anthropic_messages.schema import Schema, strict_schema
 from nexus3.wire.events import CHANGED_PARAMETER, DROPPED_PARAMETER, HISTORY_CHANGED, Notice
-from nexus3.wire.failures import error_of, fail
+from nexus3.wire.failures import ProviderError, error_of, fail
 from nexus3.wire.requests import CompletionRequest, OutputSchema, Tool
+from nexus3.wire.toolschema import normalised
 
 
 def spell_tools(tools: Sequence[Tool], target: Target, traits: Traits, notices: list[Notice]) -> list[Block]:
     """``tools`` of the body.
 
     Raises:
-        ProviderError: ``bad_request`` for parameters that are not of type object, and for the reserved name.
+        ProviderError: ``bad_request`` for parameters that no object fits, and for the reserved name.
     """
     return [_spell(tool, target, traits, notices) for tool in tools]
 
@@ -24,9 +25,9 @@ def spell_tools(tools: Sequence[Tool], target: Target, traits: Traits, notices: 
 def _spell(tool: Tool, target: Target, traits: Traits, notices: list[Notice]) -> Block:
     if tool.name == OUTPUT_TOOL:
         raise error_of(fail("bad_request", "reserved_name", f"The tool name {OUTPUT_TOOL!r} is reserved."))
-    schema, folded = tool_schema(tool.name, tool.parameters)
-    if folded:
-        said = f"tools: {', '.join(folded)} at the top of the parameters of {tool.name!r} were folded into one object."
+    schema, changes = normalised(tool.name, tool.parameters)
+    if changes:
+        said = f"tools: the parameters of {tool.name!r} were sent as one plain object: {', '.join(changes)}."
         notices.append(Notice(CHANGED_PARAMETER, said))
     spelled: Block = {"name": tool.name}
     if tool.description:
@@ -96,17 +97,21 @@ def output_format(wanted: OutputSchema, notices: list[Notice]) -> Block:
     return {"type": "json_schema", "schema": schema}
 
 
-def output_tool(wanted: OutputSchema) -> Block:
+def output_tool(wanted: OutputSchema, notices: list[Notice]) -> Block:
     """The reserved tool whose input is the answer, for models without structured outputs.
 
     Raises:
-        ProviderError: ``unsupported`` where there is no schema, or one of another type than object.
+        ProviderError: ``unsupported`` where there is no schema, or one that no object fits.
     """
     schema = _given(wanted)
-    if schema.get("type", "object") != "object":
-        problem = "This model answers with JSON objects only; wrap the schema of the answer in an object."
-        raise error_of(fail("unsupported", "output_schema", problem))
-    input_schema, _ = tool_schema(OUTPUT_TOOL, schema)
+    try:
+        input_schema, changes = normalised(OUTPUT_TOOL, schema)
+    except ProviderError as error:
+        problem = "This model answers with JSON objects only, by a tool; wrap the schema of the answer in an object."
+        raise error_of(fail("unsupported", "output_schema", f"{problem} {error.message}")) from None
+    if changes:
+        said = f"output_schema: sent as one plain object: {', '.join(changes)}."
+        notices.append(Notice(CHANGED_PARAMETER, said))
     description = wanted.description or "Give your final answer by calling this tool: its input is the answer."
     return {"name": OUTPUT_TOOL, "description": description, "input_schema": input_schema}
 

@@ -15,6 +15,7 @@ from nexus3.wire.codecs.openai_chat.parts import WireObject, cache_control, take
 from nexus3.wire.codecs.openai_chat.surrogates import json_bytes
 from nexus3.wire.events import Notice
 from nexus3.wire.requests import CompletionRequest, Effort, Tool
+from nexus3.wire.toolschema import normalised
 
 
 def encode(request: CompletionRequest, target: Target, *, stream: bool) -> Encoded:
@@ -22,7 +23,8 @@ def encode(request: CompletionRequest, target: Target, *, stream: bool) -> Encod
 
     Raises:
         ProviderError: ``unsupported`` for what this provider type or model cannot do and that would change the
-            meaning if left out; ``bad_request`` where no message is left to send.
+            meaning if left out; ``bad_request`` where no message is left to send, or a tool's parameters are a schema
+            that no object fits.
     """
     notices: list[Notice] = []
     caching = target.prompt_caching if request.prompt_caching is None else request.prompt_caching
@@ -76,7 +78,9 @@ def _tool(tool: Tool, target: Target, notices: list[Notice]) -> WireObject:
     function: WireObject = {"name": tool.name}
     if tool.description is not None:
         function["description"] = tool.description
-    function["parameters"] = tool.parameters or {"type": "object", "properties": {}}
+    function["parameters"], changes = normalised(tool.name, tool.parameters)
+    if changes:
+        notices.append(changed(f"the schema of tool {tool.name}", "one plain object", ", ".join(changes)))
     if tool.strict is not None:
         if target.quirks.strict_tools:
             function["strict"] = tool.strict
