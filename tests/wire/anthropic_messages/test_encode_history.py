@@ -92,11 +92,11 @@ def test_blank_text_is_left_out_and_a_turn_of_nothing_else_too() -> None:
     ]
     sent, said = repaired("a", assistant(""), assistant(" "), "b")
     assert sent == [{"role": "user", "content": [text("a"), text("b")]}]
-    assert said == ["A message without content (role assistant) was left out (2 times)."]
+    assert said == ["A message without content was left out (2 times)."]
 
 
 def test_vector_70_results_come_first_in_one_user_message() -> None:
-    sent = turns(
+    sent, said = repaired(
         "go",
         assistant("Both.", ("call:1", {"a": 1}), ("call:2", {})),
         "and hurry",
@@ -116,6 +116,10 @@ def test_vector_70_results_come_first_in_one_user_message() -> None:
             ],
         },
     ]
+    assert said == [
+        "A tool call was given another id, for its own was empty, repeated or not one that is taken here (2 times).",
+        "A tool result was moved up to the turn that called for it (2 times).",
+    ]
 
 
 def test_vector_70_orphans_are_answered_and_results_without_a_call_left_out() -> None:
@@ -131,7 +135,8 @@ def test_vector_70_orphans_are_answered_and_results_without_a_call_left_out() ->
         ],
     }
     assert said == [
-        "A tool result without a call before it was left out (2 times).",
+        "A second result of a tool call was left out.",
+        "A tool result that no call waits for was left out.",
         "A tool call without a result was answered with an error.",
     ]
 
@@ -149,7 +154,7 @@ def test_an_orphan_between_two_assistant_messages_is_answered_between_them() -> 
 
 def test_ids_that_the_api_refuses_are_replaced_in_call_and_result_alike() -> None:
     long = "x" * 80
-    sent = turns(
+    sent, _ = repaired(
         "go",
         assistant("", ("functions.f:0", {}), ("functions/f:0", {}), (long, {})),
         result("functions/f:0", "second"),
@@ -166,7 +171,7 @@ def test_ids_that_the_api_refuses_are_replaced_in_call_and_result_alike() -> Non
 
 
 def test_ids_that_start_over_in_every_turn_are_told_apart() -> None:
-    sent = turns(
+    sent, _ = repaired(
         "go",
         assistant("", ("call_0", {})),
         result("call_0", "first"),
@@ -191,7 +196,9 @@ def test_every_id_on_the_wire_is_one_that_the_api_takes() -> None:
 def test_arguments_that_are_no_object_are_wrapped_in_one() -> None:
     cut_off = {"id": "a", "name": "f", "raw_arguments": '{"x": '}
     message = {"role": "assistant", "tool_calls": [cut_off]}
-    assert turns("go", message, result("a", "bad"))[1]["content"] == [use("a", {"_raw": '{"x": '})]
+    sent, said = repaired("go", message, result("a", "bad"))
+    assert sent[1]["content"] == [use("a", {"_raw": '{"x": '})]
+    assert said == ["Arguments of a tool call that are no JSON object were wrapped in one, as text."]
 
 
 def test_results_hold_text_images_and_nothing() -> None:
@@ -218,8 +225,8 @@ def test_a_later_system_message_where_the_model_takes_it() -> None:
     sent = turns(
         "a",
         assistant("", ("x", {})),
-        system("Be brief."),
         result("x", "1"),
+        system("Be brief."),
         assistant("b"),
         "c",
         system("Stop."),
@@ -236,10 +243,11 @@ def test_a_later_system_message_where_it_does_not() -> None:
     sent, said = repaired("a", assistant("b"), "c", system("Be brief."))
     assert sent[-1] == {"role": "user", "content": [text("c"), text("<system>Be brief.</system>")]}
     assert said == ["A system message between turns was sent as user text in <system> tags."]
+    assert repaired("a", assistant("b"), "c", system(" "))[1] == ["A message without content was left out."]
 
 
 def test_a_system_message_that_would_come_first_is_user_text() -> None:
-    sent, _ = repaired(result("zz", "?"), system("Be brief."), "hi", model="claude-opus-5")
+    sent, _ = repaired(" ", system("Be brief."), "hi", model="claude-opus-5")
     assert sent == [{"role": "user", "content": [text("<system>Be brief.</system>"), text("hi")]}]
 
 
@@ -259,7 +267,7 @@ def test_a_prefill_is_trimmed_where_the_model_takes_one_and_refused_where_not() 
 
 @pytest.mark.parametrize("messages", [[system("Be brief.")], [" "], [system("a"), assistant("")]])
 def test_a_history_with_nothing_to_answer_is_refused(messages: list[object]) -> None:
-    with pytest.raises(ProviderError, match="no user message") as caught:
+    with pytest.raises(ProviderError, match="no message with content") as caught:
         turns(*messages)
     assert (caught.value.kind, caught.value.reason) == ("bad_request", "no_messages")
 
@@ -331,7 +339,7 @@ def test_vector_74_foreign_thinking_is_never_sent(model: str, origin: Origin | N
     reasoning = [{"text": "Hm.", "signature": "c2ln", "origin": origin}, {"data": "ZW5j", "origin": origin}]
     sent, said = repaired("go", assistant("Yes.", reasoning=reasoning), "ok", model=model)
     assert sent[1] == {"role": "assistant", "content": "Yes."}
-    assert said == ["Reasoning that this model did not sign was left out."]
+    assert said == ["Reasoning that this model did not write, or does not take back, was left out."]
 
 
 @pytest.mark.parametrize("block", [{"text": "Hm."}, {"text": "Hm.", "signature": ""}])
@@ -364,13 +372,29 @@ def test_kept_blocks_go_back_verbatim_but_for_what_the_api_refuses() -> None:
     assert sent == [dict(reply.blocks[at]) for at in (0, 1, 2, 4, 6)]
 
 
+def test_calls_in_kept_blocks_get_other_ids_too_where_theirs_are_taken() -> None:
+    reply = reply_to(*SEARCH, *tool_block(3, "call_0", "f", "{}"))
+    assert reply.blocks
+    sent, _ = repaired("go", reply, result("call_0", "first"), reply, result("call_0", "second"))
+    assert sent[3]["content"] == [*map(dict, reply.blocks[:-1]), {**reply.blocks[-1], "id": "call_0_2"}]
+    assert sent[4]["content"] == [tool_result("call_0_2", "second")]
+
+
+def test_the_blocks_of_another_model_do_not_make_the_last_turn_one_to_be_continued() -> None:
+    reply = reply_to(*text_block(0, "a"), *SEARCH, stop="pause_turn")
+    with pytest.raises(ProviderError, match="end the messages with a user turn"):
+        turns("go", reply, model="claude-opus-5")
+
+
 def test_blocks_are_not_sent_where_they_no_longer_say_what_the_message_says() -> None:
     reply = reply_to(*text_block(0, "a"), *SEARCH, *text_block(3, "b"))
     assert reply.content == "ab"
     edited = reply.model_copy(update={"content": "ab, and more"})
     sent, said = repaired("go", edited, "ok")
     assert sent[1] == {"role": "assistant", "content": "ab, and more"}
-    assert said == ["Content that another model or an edited message had was left out of an assistant turn."]
+    assert said == [
+        "Raw content that cannot go back to this model, or was edited since, was left out of an assistant turn."
+    ]
     call = {"id": "a", "name": "f", "arguments": {}}
     added = Message.model_validate({**reply.model_dump(), "tool_calls": [call]})
     assert repaired("go", added, result("a", "1"))[0][1]["content"] == [text("ab"), use("a")]

@@ -9,10 +9,9 @@ import pytest
 from nexus3.wire.catalog import ProviderTypeName, Target
 from nexus3.wire.codecs import Reply
 from nexus3.wire.codecs.openai_chat import decode_body, encode
-from nexus3.wire.codecs.openai_chat.history import NO_RESULT, repair
 from nexus3.wire.failures import ProviderError
 from nexus3.wire.limits import DEFAULT_LIMITS
-from nexus3.wire.messages import Message, Origin, ReasoningBlock, Role, ToolCall
+from nexus3.wire.messages import Origin, ReasoningBlock, ToolCall
 from nexus3.wire.requests import CompletionRequest
 from tests.wire.openai_chat.build import call, calls, chunk, reply, sse, target
 from tests.wire.openai_chat.official import encoded
@@ -223,6 +222,10 @@ class TestAssistant:
         assert wire(target(), refusal)[0] == [{"role": "assistant", "content": None, "refusal": "No."}]
         assert wire(target("vllm"), refusal)[0] == [{"role": "assistant", "content": "No."}]
 
+    def test_blank_text_is_no_text(self) -> None:
+        messages, _ = wire(target("vllm"), assistant(" \n", refusal="No."), assistant(" ", calling("t1")), result("t1"))
+        assert [one["content"] for one in messages] == ["No.", None, "18C"]
+
     def test_raw_blocks_do_not_go_back_and_that_is_told(self) -> None:
         answer = reply(sse(chunk({"content": "A", "annotations": [{"type": "url_citation"}]}, "stop"))).message
         assert wire(target(), answer, answer) == ([{"role": "assistant", "content": "A"}] * 2, [CHANGED])
@@ -265,79 +268,41 @@ class TestToolResults:
 
 
 class TestRepair:
-    def repaired(self, *messages: dict[str, object]) -> tuple[list[tuple[str, str]], int]:
-        """Role, and text or id, of what is sent; and the number of notices."""
-        sendable, told = repair([Message.model_validate(message) for message in messages])
-        assert {notice.code for notice in told} <= {CHANGED}
-        return [(one.role.value, one.tool_call_id or one.text) for one in sendable], len(told)
+    """What :mod:`nexus3.wire.history` repairs, as this dialect spells it."""
 
-    def test_a_sound_history_stays_as_it_is(self) -> None:
-        given = [
-            SYSTEM,
-            user("Hi"),
-            assistant("", calling("t1"), calling("t2")),
-            result("t2"),
-            result("t1"),
-            assistant("Ok"),
+    def test_a_call_without_a_result_is_answered_with_an_error(self) -> None:
+        messages, told = wire(target(), assistant("", calling("t1")), user("Hi"))
+        assert messages[1:] == [
+            {"role": "tool", "tool_call_id": "t1", "content": "Error: No result provided"},
+            {"role": "user", "content": "Hi"},
         ]
-        messages = [Message.model_validate(message) for message in given]
-        assert repair(messages) == (messages, [])
+        assert told == [CHANGED]
 
-    def test_a_call_without_a_result_is_answered(self) -> None:
-        sendable, told = repair(
-            [
-                Message.model_validate(one)
-                for one in (assistant("", calling("t1"), calling("t2")), result("t2"), user("Hi"))
-            ]
-        )
-        assert sendable[1:] == [
-            Message.model_validate(result("t2")),
-            Message(role=Role.TOOL, tool_call_id="t1", content=NO_RESULT),
-            Message.model_validate(user("Hi")),
-        ]
-        assert len(told) == 1
-
-    def test_the_last_turn_too(self) -> None:
-        assert self.repaired(user("Hi"), assistant("", calling("t1"))) == (
-            [("user", "Hi"), ("assistant", ""), ("tool", "t1")],
-            1,
-        )
-
-    def test_a_result_that_nobody_waits_for_is_left_out(self) -> None:
-        assert self.repaired(user("Hi"), result("t0"), assistant("", calling("t1")), result("t1"), result("t1")) == (
-            [("user", "Hi"), ("assistant", ""), ("tool", "t1")],
-            2,
-        )
-
-    def test_a_result_that_comes_late_is_moved_up(self) -> None:
-        assert self.repaired(assistant("", calling("t1")), user("Hi"), result("t1")) == (
-            [("assistant", ""), ("tool", "t1"), ("user", "Hi")],
-            1,
-        )
-
-    def test_the_same_id_in_two_turns_is_two_calls(self) -> None:
-        turn = assistant("", calling("t1"))
-        history = [turn, result("t1", "a"), user("More"), turn, result("t1", "b")]
-        messages = [Message.model_validate(message) for message in history]
-        assert repair(messages) == (messages, [])
-
-    def test_a_result_belongs_to_the_last_turn_that_called_for_it(self) -> None:
-        turn = assistant("", calling("t1"))
-        sendable, _ = repair([Message.model_validate(one) for one in (turn, turn, result("t1", "b"))])
-        assert [one.text for one in sendable] == ["", NO_RESULT, "", "b"]
-
-    def test_two_calls_of_one_id_want_two_results(self) -> None:
-        sendable, _ = repair(
-            [Message.model_validate(one) for one in (assistant("", calling("t1"), calling("t1")), result("t1", "a"))]
-        )
-        assert [one.text for one in sendable] == ["", "a", NO_RESULT]
-
-    @pytest.mark.parametrize("nothing", ["", [], [{"type": "text", "text": ""}]])
+    @pytest.mark.parametrize("nothing", ["", " ", [], [{"type": "text", "text": ""}]])
     def test_an_empty_turn_is_left_out(self, nothing: Any) -> None:
-        assert self.repaired(user("Hi"), assistant(nothing), user("Still there?")) == (
-            [("user", "Hi"), ("user", "Still there?")],
-            1,
+        messages, told = wire(target(), user("Hi"), assistant(nothing), user("Still there?"))
+        assert [one["content"] for one in messages] == ["Hi", "Still there?"]
+        assert told == [CHANGED]
+
+    def test_a_turn_of_reasoning_alone_is_empty_here(self) -> None:
+        thought = assistant("", reasoning=[block("R", "reasoning")], blocks=[{"type": "odd"}])
+        messages, told = wire(target("vllm", "deepseek-r1"), user("Hi"), thought)
+        assert messages == [{"role": "user", "content": "Hi"}]
+        assert told == [CHANGED]
+
+    def test_ids_repeated_in_a_later_turn_stay_as_their_provider_counted_them(self) -> None:
+        turn = assistant("", calling("functions.f:0"))
+        messages, told = wire(target("vllm"), turn, result("functions.f:0"), turn, result("functions.f:0"))
+        assert [one["tool_calls"][0]["id"] for one in messages[::2]] == ["functions.f:0"] * 2
+        assert told == []
+
+    def test_ids_repeated_in_one_turn_are_told_apart(self) -> None:
+        messages, told = wire(
+            target(), assistant("", calling("t1"), calling("t1")), result("t1", "a"), result("t1", "b")
         )
+        assert [one["id"] for one in messages[0]["tool_calls"]] == ["t1", "t1_2"]
+        assert [(one["tool_call_id"], one["content"]) for one in messages[1:]] == [("t1", "a"), ("t1_2", "b")]
+        assert told == [CHANGED]
 
     def test_a_call_without_an_id_is_given_one(self) -> None:
         messages, _ = wire(target(), assistant("", calling("")))

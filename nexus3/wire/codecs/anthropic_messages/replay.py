@@ -85,18 +85,19 @@ def is_ours(origin: Origin | None, target: Target) -> bool:
 
 def kept_blocks(message: Message, target: Target) -> list[Block] | None:
     """The turn's own blocks, if they may go to ``target`` and still say what the message says (the caller may have
-    edited it); else ``None``. Each is unchanged; blank text and unsigned thinking, which the API refuses, are left out.
+    edited it); else ``None``. Each is unchanged but for the id of a call, which is the message's; blank text and
+    unsigned thinking, which the API refuses, are left out.
     """
     if not message.blocks or not is_ours(message.origin, target):
         return None
     blocks: list[Block] = [dict(block) for block in message.blocks]
     text = "".join(str(block.get("text") or "") for block in blocks if block.get("type") == "text")
-    calls = [
-        (block.get("id"), block.get("name"), block.get("input")) for block in blocks if block.get("type") == "tool_use"
-    ]
-    said = [(call.id, call.name, call_input(call.arguments, call.raw_arguments)) for call in message.tool_calls]
-    if text != message.text or calls != said:
+    calls = [block for block in blocks if block.get("type") == "tool_use"]
+    said = [(call.name, call_input(call.arguments, call.raw_arguments)) for call in message.tool_calls]
+    if text != message.text or [(block.get("name"), block.get("input")) for block in calls] != said:
         return None
+    for block, call in zip(calls, message.tool_calls, strict=True):
+        block["id"] = call.id
     return [block for block in blocks if not (_is_nothing(block) or _is_unsigned(block))]
 
 

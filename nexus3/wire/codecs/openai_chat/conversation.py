@@ -1,22 +1,32 @@
 """Spells a conversation: repaired history in, wire messages out."""
 
+import re
 from collections.abc import Sequence
-from hashlib import blake2b
-from itertools import takewhile
 
 from nexus3.wire.catalog import Target
 from nexus3.wire.codecs.openai_chat.families import family_of
-from nexus3.wire.codecs.openai_chat.history import repair
-from nexus3.wire.codecs.openai_chat.notes import repaired
 from nexus3.wire.codecs.openai_chat.parts import Speller, WireObject, cache_control, parts_of
 from nexus3.wire.codecs.openai_chat.reasoning import THINKING_PARTS, is_ours, replayed
 from nexus3.wire.codecs.openai_chat.surrogates import json_bytes, whole_text
 from nexus3.wire.events import Notice
-from nexus3.wire.failures import error_of, fail
+from nexus3.wire.history import (
+    BROKEN_ARGUMENTS,
+    FOREIGN_BLOCKS,
+    FOREIGN_REASONING,
+    CallIds,
+    Repairs,
+    nothing_to_answer,
+    notices_of,
+    repair,
+    says_nothing,
+    split_system,
+)
 from nexus3.wire.messages import Message, Part, Role, TextPart, ToolCall, parse_arguments
 
-_SYSTEM_ROLES = (Role.SYSTEM, Role.DEVELOPER)
-_MAX_ID = 40  # OpenAI's, answered with a 400 beyond
+# Ids are left as they are where they can be: some chat templates show them to the model, which was trained on its own.
+_ODD = re.compile(r"[^A-Za-z0-9_.:-]")
+_IDS = CallIds(_ODD, max_chars=128, unique_in="turn")
+_IDS_OF_OPENAI = CallIds(_ODD, max_chars=40, unique_in="turn")  # answered with a 400 beyond
 
 
 def spell_messages(
@@ -27,20 +37,20 @@ def spell_messages(
     Raises:
         ProviderError: ``unsupported`` for parts that cannot be sent, ``bad_request`` where nothing is left to send.
     """
-    sendable, changes = repair(messages)
-    notices += changes
+    repairs = Repairs()
+    ids = _IDS_OF_OPENAI if target.type.name in ("openai", "azure") else _IDS
+    sendable = repair(messages, repairs, ids=ids, is_empty=says_nothing)
     if not sendable:
-        raise error_of(fail("bad_request", "no_messages", "no message is left: give at least one with content"))
-    speller = _MessageSpeller(target, notices)
-    system = list(takewhile(lambda message: message.role in _SYSTEM_ROLES, sendable))
-    others = sendable[len(system) :]
+        raise nothing_to_answer()
+    speller = _MessageSpeller(target, notices, repairs)
+    system, others = split_system(sendable)
     if target.quirks.merge_system and len(system) > 1:
         system = [_merged(system)]
     wire = [speller.system(message) for message in system]
     if mark_system and wire and speller.takes_marks:
         _mark(wire[-1])
     wire += speller.rest(others)
-    speller.report()
+    notices += notices_of(repairs)
     return wire
 
 
@@ -62,15 +72,13 @@ def _mark(message: WireObject) -> None:
 
 
 class _MessageSpeller:
-    def __init__(self, target: Target, notices: list[Notice]) -> None:
+    def __init__(self, target: Target, notices: list[Notice], repairs: Repairs) -> None:
         self._target = target
-        self._notices = notices
+        self._repairs = repairs
         self._parts = Speller(target, notices)
         self.takes_marks = self._parts.takes_marks
         quirk = target.quirks.system_role
         self._system_role = family_of(target.family).system_role if quirk == "auto" else quirk
-        self._foreign_reasoning = 0
-        self._left_blocks = 0
 
     def system(self, message: Message) -> WireObject:
         return self._named(message, {"role": self._system_role, "content": self._parts.text_content(message)})
@@ -97,26 +105,19 @@ class _MessageSpeller:
             wire.append(self._media_of_tools(media))
         return wire
 
-    def report(self) -> None:
-        """Tell what was left out of several turns, once."""
-        if self._foreign_reasoning:
-            text = f"reasoning of earlier turns was left out, it is not this model's: {self._foreign_reasoning}"
-            self._notices.append(repaired(text))
-        if self._left_blocks:
-            text = f"raw blocks of earlier turns were left out, the chat API takes none back: {self._left_blocks}"
-            self._notices.append(repaired(text))
-
     def _assistant(self, message: Message) -> WireObject:
-        content: object = self._parts.text_content(message)
-        wire: WireObject = {"role": "assistant", "content": content or None}
+        content: str | list[WireObject] | None = self._parts.text_content(message)
+        if not content or (isinstance(content, str) and content.isspace()):
+            content = None  # Claude behind a proxy of this dialect refuses blank text
+        wire: WireObject = {"role": "assistant", "content": content}
         if message.refusal:
             if self._target.type.name in ("openai", "azure", "openrouter"):
                 wire["refusal"] = message.refusal
-            elif not content:
+            elif content is None:
                 wire["content"] = message.refusal
         wire |= self._reasoning(message, content)
         if message.blocks:
-            self._left_blocks += 1
+            self._repairs[FOREIGN_BLOCKS] += 1
         if message.tool_calls:
             takes_extra = is_ours(message.origin, self._target)
             wire["tool_calls"] = [self._tool_call(call, takes_extra=takes_extra) for call in message.tool_calls]
@@ -127,7 +128,7 @@ class _MessageSpeller:
         if not self._target.quirks.reasoning_replay:
             ours = []
         if len(ours) < len(message.reasoning):
-            self._foreign_reasoning += 1
+            self._repairs[FOREIGN_REASONING] += 1
         fields = replayed(ours)
         thinking = fields.get(THINKING_PARTS)
         if isinstance(thinking, list) and content:
@@ -137,7 +138,7 @@ class _MessageSpeller:
 
     def _tool_call(self, call: ToolCall, *, takes_extra: bool) -> WireObject:
         wire: WireObject = {
-            "id": self._id(call.id),
+            "id": call.id,
             "type": "function",
             "function": {"name": call.name, "arguments": self._arguments(call)},
         }
@@ -150,7 +151,7 @@ class _MessageSpeller:
             return text
         if call.arguments is not None:
             return json_bytes(call.arguments).decode()
-        self._notices.append(repaired(f"tool call {call.id!r}: broken arguments were sent as text"))
+        self._repairs[BROKEN_ARGUMENTS] += 1
         return json_bytes({"_raw_arguments": text}).decode()
 
     def _tool_result(self, message: Message, media: list[Part]) -> WireObject:
@@ -165,21 +166,14 @@ class _MessageSpeller:
             texts.insert(0, TextPart(text="Error: "))
         return {
             "role": "tool",
-            "tool_call_id": self._id(message.tool_call_id or ""),
+            "tool_call_id": message.tool_call_id,
             "content": self._parts.content(texts),
         }
 
     def _media_of_tools(self, media: Sequence[Part]) -> WireObject:
-        text = "images and files of tool results were sent in a user message: the chat API takes them nowhere else"
-        self._notices.append(repaired(text))
+        self._repairs["Images and files of tool results were sent in a user message: no result can hold them here"] += 1
         heading = TextPart(text="Attachments of the tool results above:")
         return {"role": "user", "content": self._parts.content([heading, *media])}
-
-    def _id(self, call_id: str) -> str:
-        """An id that OpenAI takes; the same for a call and its result."""
-        if len(call_id) <= _MAX_ID or self._target.type.name not in ("openai", "azure"):
-            return call_id
-        return f"call_{blake2b(call_id.encode('utf-8', 'replace'), digest_size=16).hexdigest()}"
 
     @staticmethod
     def _named(message: Message, wire: WireObject) -> WireObject:

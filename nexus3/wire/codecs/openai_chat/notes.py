@@ -1,6 +1,6 @@
 """What is told to the caller about a request that was not sent as it was given."""
 
-from nexus3.wire.events import CHANGED_PARAMETER, DROPPED_PARAMETER, HISTORY_CHANGED, Notice
+from nexus3.wire.events import CHANGED_PARAMETER, DROPPED_PARAMETER, Notice
 
 
 def dropped(what: str, why: str) -> Notice:
@@ -11,8 +11,3 @@ def dropped(what: str, why: str) -> Notice:
 def changed(what: str, into: str, why: str) -> Notice:
     """A setting was sent in another form or value."""
     return Notice(CHANGED_PARAMETER, f"{what} was sent as {into}: {why}")
-
-
-def repaired(text: str) -> Notice:
-    """The history was sent otherwise than it was given."""
-    return Notice(HISTORY_CHANGED, text)
