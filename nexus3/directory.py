@@ -10,6 +10,7 @@ from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.route import Route, choose
 from nexus3.actors.settings import ProviderConfig
 from nexus3.actors.slot import Slot
+from nexus3.actors.tap import Tap
 from nexus3.actors.transport import OpenTransport
 from nexus3.config.models import resolve_model, unknown_model
 from nexus3.config.resolve import require_keys, resolve
@@ -38,6 +39,7 @@ class Directory:
         self._log = log
         self._redact = redact
         self._strict = strict
+        self._tap: Tap | None = None
         for name, settings in config.providers.items():
             self.slots[name] = Slot(self._resolve(name, settings), log, genai_names(os.environ), rng)
 
@@ -61,6 +63,12 @@ class Directory:
         slot = self.slots.get(name)
         return slot is not None and slot.is_able
 
+    def listen(self, tap: Tap | None) -> None:
+        """Let ``tap`` hear every attempt from the next one on, at the providers of now and of later."""
+        self._tap = tap
+        for slot in self.slots.values():
+            slot.tap = tap
+
     def spec(self, slot: Slot) -> ChildSpec:
         """How the slot's actor is supervised."""
         return child_spec(slot, self._open_transport, self.config.supervisor, self._rng, self._log)
@@ -74,6 +82,7 @@ class Directory:
         if name in self.slots:
             raise ConfigError(f"providers.{name}: there is one already; use reconfigure")
         self.slots[name] = slot = Slot(self._resolve(name, settings), self._log, genai_names(os.environ), self._rng)
+        slot.tap = self._tap
         self._put(name, settings)
         return slot
 

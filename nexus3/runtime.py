@@ -30,6 +30,7 @@ from nexus3.errors import ConfigError, SupervisorEscalated
 from nexus3.observe import catalog
 from nexus3.observe.log import Log, host_log
 from nexus3.observe.redact import Redactor
+from nexus3.rawlog import RawLogCallback, RawLogSwitch
 from nexus3.supervisor.child import Down, StuckChild
 from nexus3.supervisor.spec import Restart
 from nexus3.supervisor.tree import Tree
@@ -45,11 +46,12 @@ for the user's own file."""
 class Supervisor:
     """What the block hands out. All methods belong to the trio run (and thread) of the block."""
 
-    def __init__(self, directory: Directory, admission: Admission, tree: Tree, log: Log) -> None:
+    def __init__(self, directory: Directory, admission: Admission, tree: Tree, log: Log, raw_log: RawLogSwitch) -> None:
         self._directory = directory
         self._admission = admission
         self._tree = tree
         self._log = log
+        self._raw_log = raw_log
 
     @property
     def config(self) -> Config:
@@ -240,6 +242,19 @@ class Supervisor:
         self._directory.reconfigure(name, config)
         await trio.lowlevel.checkpoint()
 
+    def set_raw_log_callback(self, callback: RawLogCallback | None, *, bodies: bool = True) -> None:
+        """Let ``callback`` hear what goes over the wire, redacted, from the next attempt on; ``None`` ends it.
+
+        One callback listens to all providers, those included that are added later. It is called in a thread, and can
+        neither delay nor fail a request. ``bodies`` false shows it lengths in place of payloads, and no chunks.
+
+        Raises:
+            TypeError: it has no hook, or one that is not a plain function.
+            ProviderError: ``unavailable``, where the supervisor is closed.
+        """
+        self._require_open()
+        self._raw_log.set(callback, bodies=bodies)
+
     def _require_open(self) -> None:
         if not (self._admission.is_open and self._tree.is_open):
             raise error_of(CLOSED)
@@ -276,7 +291,12 @@ _REMOVED = fail("unavailable", "removed", "The provider was removed.")
 
 @asynccontextmanager
 async def open_supervisor(
-    config: ConfigSource = None, *, strict: bool = False, open_transport: OpenTransport = open_pool
+    config: ConfigSource = None,
+    *,
+    strict: bool = False,
+    raw_log: RawLogCallback | None = None,
+    raw_log_bodies: bool = True,
+    open_transport: OpenTransport = open_pool,
 ) -> AsyncIterator[Supervisor]:
     """Start one supervised actor per configured provider, and end all of them with the block.
 
@@ -284,19 +304,28 @@ async def open_supervisor(
     exception, cancellation or KeyboardInterrupt settles them and closes every socket at once. The body's exception
     leaves as the same object. ``open_transport`` takes the place of the connection pool, for tests.
 
+    ``raw_log`` and ``raw_log_bodies`` are as for :meth:`Supervisor.set_raw_log_callback`. Leaving cleanly waits up to a
+    second for its hooks to hear what is queued; leaving otherwise leaves that to their thread.
+
     Raises:
+        TypeError: ``raw_log`` has no hook, or one that is not a plain function.
         ConfigError: the configuration cannot be used; with ``strict``, also where a key is missing.
         SupervisorEscalated: a child crashed too often, and ``on_exhausted`` is ``escalate``.
     """
     if config == "loopback":
         from nexus3.loopback import open_loopback  # here, so that only who asks for it pays for it
 
-        async with open_loopback() as server, open_supervisor(server.config, strict=strict) as supervisor:
+        async with (
+            open_loopback() as server,
+            open_supervisor(server.config, strict=strict, raw_log=raw_log, raw_log_bodies=raw_log_bodies) as supervisor,
+        ):
             yield supervisor
         return
     # Under the same name: what was given may hold keys in plain text, and a traceback may show this frame's locals.
     config = load_config(config)
     async with _open(config, open_transport, strict=strict) as supervisor:
+        if raw_log is not None:
+            supervisor.set_raw_log_callback(raw_log, bodies=raw_log_bodies)
         yield supervisor
 
 
@@ -304,10 +333,12 @@ async def run_supervisor(
     config: ConfigSource = None,
     *,
     strict: bool = False,
+    raw_log: RawLogCallback | None = None,
+    raw_log_bodies: bool = True,
     task_status: trio.TaskStatus[Supervisor] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """The block as a task: ``supervisor = await nursery.start(run_supervisor, config)``. Runs until it is cancelled."""
-    async with open_supervisor(config, strict=strict) as supervisor:
+    async with open_supervisor(config, strict=strict, raw_log=raw_log, raw_log_bodies=raw_log_bodies) as supervisor:
         task_status.started(supervisor)
         await trio.sleep_forever()
 
@@ -336,6 +367,7 @@ async def _open(config: Config, open_transport: OpenTransport, *, strict: bool) 
         dynamic=settings.policy(),
     )
     admission = Admission(directory.slots, directory.find, tree.spawn, log, counters)
+    raw_log = RawLogSwitch(lambda: log, known=redact, counters=counters, on_change=directory.listen)
     began = trio.current_time()
     watchdog = Watchdog(log)
     try:
@@ -343,10 +375,12 @@ async def _open(config: Config, open_transport: OpenTransport, *, strict: bool) 
             for slot in directory.slots.values():
                 tree.spawn(slot.keep_time)
             log(catalog.SUPERVISOR_STARTED, {"children": list(directory.slots)})
-            yield Supervisor(directory, admission, tree, log)
+            yield Supervisor(directory, admission, tree, log, raw_log)
+        await raw_log.flush()
     except SupervisorEscalated as escalated:
         log(catalog.SUPERVISOR_ESCALATED, {"error": f"{escalated} ({escalated.__cause__!r})"})
         raise
     finally:
+        raw_log.close()
         watchdog.stop()
         log(catalog.SUPERVISOR_STOPPED, {"seconds": trio.current_time() - began})

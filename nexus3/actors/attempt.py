@@ -9,6 +9,7 @@ from nexus3.actors.credentials import AttemptKey
 from nexus3.actors.pipe import Batch
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.slot import Slot
+from nexus3.actors.tapped import tapped
 from nexus3.actors.ticket import Ticket, out_of_time
 from nexus3.actors.transport import Transport, TransportFault
 from nexus3.actors.watch import Watch
@@ -70,6 +71,9 @@ async def attempt(
         ticket.sent = True
         watch.sent()
 
+    tap = ticket.tap or slot.tap
+    if tap is not None:
+        transport = tapped(transport, tap, ticket, provider)
     answer = Answer(slot, ticket, codec, target, limits, on_reply)
     cut = _NO_END
     with watch.timer as ticket.scope:

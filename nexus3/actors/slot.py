@@ -21,6 +21,7 @@ from nexus3.actors.gates.verdict import PASS, Pass, Refuse, Verdict, Wait, withi
 from nexus3.actors.mailbox import Mailbox
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.route import wants_stream
+from nexus3.actors.tap import Tap
 from nexus3.actors.ticket import Ticket
 from nexus3.observe import catalog
 from nexus3.observe.genai import ESTABLISHED, GenAI
@@ -71,6 +72,8 @@ class Slot:
         self.gates = Gatekeeper(provider, trio.current_time(), dice, log, self.counters)
         self.move_on: Callable[[Ticket, Failure], bool] = lambda _ticket, _failure: False
         """Finds another slot for a ticket that failed here before any content; the front desk's. True where it did."""
+        self.tap: Tap | None = None
+        """Listens to every attempt made here, but for those of tickets with a tap of their own."""
         self.fault: trio.Event = trio.Event()
         """Set to make the present incarnation crash (``nexus3.testing.crash``)."""
         self._closed: Failure | None = None

@@ -15,6 +15,7 @@ import trio
 from nexus3.actors.gatekeeper import Ask, Stake
 from nexus3.actors.pipe import Batch, Pipe
 from nexus3.actors.route import Route
+from nexus3.actors.tap import Tap
 from nexus3.wire.codecs import Decoder
 from nexus3.wire.events import AttemptStarted, Notice, StreamEvent, StreamFailed, Terminal
 from nexus3.wire.failures import Failure, error_of, fail
@@ -63,6 +64,7 @@ class Ticket:
         "stake",
         "started_at",
         "state",
+        "tap",
         "task",
         "terminal",
         "timeouts_here",
@@ -121,6 +123,8 @@ class Ticket:
         """Around the work, while it runs."""
         self.task: trio.lowlevel.Task | None = None
         """Of the work, while it runs: where it stands when it ignores that it was cancelled."""
+        self.tap: Tap | None = None
+        """Listens to this request's attempts, in place of its slot's tap."""
         self.terminal: Terminal | None = None
         self.on_settled: Callable[[Ticket], None] | None = None
         """The slot's, to clear its ledger; called once."""

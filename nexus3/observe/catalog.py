@@ -147,6 +147,25 @@ LIMIT_LEARNED = LogEvent(
     "A response stated a limit per minute, which is kept from now on.",
 )
 
+# -- raw logs
+
+RAW_LOG_FULL = LogEvent(
+    "raw_log.full",
+    "warning",
+    ("dropped",),
+    "The hooks of a raw log are too slow and its queue is full: what finds no room is dropped. Said once until half of"
+    " it is free; `dropped` so far.",
+)
+RAW_LOG_RAISED = LogEvent(
+    "raw_log.raised", "warning", ("hook", "error"), "A hook of a raw log raised. Said once for each hook."
+)
+RAW_LOG_LOST = LogEvent(
+    "raw_log.lost",
+    "warning",
+    ("lost",),
+    "A raw log was closed, and its hooks had not heard `lost` pieces in the time that is waited for them.",
+)
+
 # -- what must not happen
 
 LOOP_BLOCKED = LogEvent(

@@ -145,7 +145,7 @@ def redacting(redact: Redact) -> Callable[[WrappedLogger, str, EventDict], Event
         return {
             # A leading underscore marks what structlog's stdlib bridge hands to itself.
             name: value
-            if name[:1] == "_" or (type(value) in kept and not _is_secret_name(name))
+            if name[:1] == "_" or (type(value) in kept and not is_secret_name(name))
             else _clean(name, value, redact, _DEPTH)
             for name, value in line.items()
         }
@@ -162,7 +162,7 @@ redact_secrets = redacting(scrub)
 
 
 def _clean(name: object, value: object, redact: Redact, depth: int) -> object:
-    if isinstance(name, str | bytes) and _is_secret_name(name):
+    if isinstance(name, str | bytes) and is_secret_name(name):
         return REDACTED
     if value is None or isinstance(value, bool | int | float):
         return value
@@ -181,12 +181,13 @@ def _clean(name: object, value: object, redact: Redact, depth: int) -> object:
 
 def _clean_items(items: Sequence[object], redact: Redact, depth: int) -> list[object]:
     name = items[0] if len(items) == 2 else None
-    if isinstance(name, str | bytes) and _is_secret_name(name):  # a header as a pair
+    if isinstance(name, str | bytes) and is_secret_name(name):  # a header as a pair
         return [name, REDACTED]
     return [_clean(None, item, redact, depth) for item in items]
 
 
 @lru_cache(maxsize=1024)
-def _is_secret_name(name: str | bytes) -> bool:
+def is_secret_name(name: str | bytes) -> bool:
+    """A header or key of this name has a secret for its value; in any case, with hyphens or underscores."""
     text = name.decode("latin-1") if isinstance(name, bytes) else name
     return text.lower().replace("_", "-") in _SECRET_NAMES

@@ -25,11 +25,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "supervisor": {"errors"},
     "observe": {"errors", "wire"},
     "actors": {"errors", "wire", "observe"},
+    "rawlog": {"errors", "wire", "observe", "actors"},
     "config": {"errors", "wire"},  # and the settings models that owners define
     "loopback": {"errors", "wire"},
     "directory": {"errors", "wire", "actors", "supervisor", "observe", "config"},
     # Loopback only where "loopback" is asked for by name: a lazy import.
-    "runtime": {"errors", "wire", "actors", "supervisor", "observe", "config", "directory", "loopback"},
+    "runtime": {"errors", "wire", "actors", "supervisor", "observe", "config", "directory", "rawlog", "loopback"},
 }
 """Rooms above these (provider, tools, testing, cli) may import everything below them."""
 
