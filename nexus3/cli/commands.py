@@ -1,5 +1,8 @@
 """The verbs of ``nexus3`` and their options. Thin: each imports what it runs when it runs."""
 
+import math
+from pathlib import Path
+
 import click
 
 from nexus3._version import __version__
@@ -9,6 +12,8 @@ Examples:
   nexus3 demo                  watch six supervised actors stream, fail and recover
   nexus3 demo --plain | less   the same as text, line by line
   nexus3 loopback --port 8080  a local provider for any OpenAI or Anthropic client
+  nexus3 record tape.jsonl     write down what your app and its provider say
+  nexus3 replay tape.jsonl     and have it said again, offline
 """
 
 
@@ -83,3 +88,101 @@ def loopback(port: int) -> None:
         raise
     except OSError as error:
         raise click.ClickException(f"cannot listen on 127.0.0.1:{port}: {error.strerror}") from None
+
+
+@nexus3.command(
+    short_help="Record real traffic into a cassette.",
+    epilog="""\b
+Examples:
+  nexus3 record tape.jsonl
+  nexus3 record tape.jsonl --provider claude --port 8080
+  nexus3 record tape.jsonl --config nexus3.toml
+""",
+)
+@click.argument("cassette", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON or TOML; the default is your own configuration.",
+)
+@click.option("--provider", metavar="NAME", help="Which one; the default is the default model's, or the only one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="0, the default, takes a free one.")
+def record(cassette: Path, config: Path | None, provider: str | None, port: int) -> None:
+    """Stand between an application and a configured provider, and append what they say to CASSETTE; Ctrl-C stops.
+
+    Prints the line to set in the application's environment. Completions are forwarded with the provider's configured
+    key, so that the application needs none, or with the application's own where none is configured; answers come back
+    piece by piece as they come.
+
+    No key is ever stored: few headers are, and secrets are taken out of the rest. What your prompts and the answers
+    say, is: the file is for your eyes only (mode 0600) until you decide otherwise.
+    """
+    import trio
+
+    from nexus3.cli.record import choose_provider
+    from nexus3.cli.record import record as run
+    from nexus3.errors import ConfigError
+    from nexus3.loopback import CassetteError
+
+    try:
+        trio.run(run, cassette, choose_provider(config, provider), port)
+    except (ConfigError, CassetteError) as error:
+        raise click.ClickException(str(error)) from None
+    except BrokenPipeError:  # of standard output, and not ours to explain
+        raise
+    except OSError as error:
+        raise click.ClickException(f"cannot record to {cassette} on 127.0.0.1:{port}: {error.strerror}") from None
+
+
+def _speed(_context: click.Context, _parameter: click.Parameter, text: str) -> float:
+    try:
+        speed = 0.0 if text == "max" else float(text)
+    except ValueError:
+        speed = math.nan
+    if not 0 <= speed < math.inf:
+        raise click.BadParameter(f"{text!r} is no factor: 1 as recorded, 2 twice as fast, 0 or max without waiting.")
+    return speed
+
+
+@nexus3.command(
+    short_help="Replay a cassette, offline.",
+    epilog="""\b
+Examples:
+  nexus3 replay tape.jsonl
+  nexus3 replay tape.jsonl --port 8080 --speed max
+  nexus3 replay tape.jsonl --strict-order
+""",
+)
+@click.argument("cassette", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="0, the default, takes a free one.")
+@click.option(
+    "--speed",
+    metavar="FACTOR",
+    default="1",
+    callback=_speed,
+    help="1, the default, is as recorded, 2 twice as fast; 0 or max does not wait.",
+)
+@click.option("--strict-order", is_flag=True, help="Each exchange once and in its turn; anything else is a miss.")
+def replay(cassette: Path, port: int, speed: float, strict_order: bool) -> int:
+    """Serve CASSETTE in the place of the provider that it was recorded from, and print the URL; Ctrl-C stops.
+
+    A request is answered by the first recording with the same method, path and body that was not played yet, or else
+    by the last of them. One that was not recorded gets an error that names the nearest recording and the first
+    difference; where there was any, the exit code is 1.
+    """
+    import trio
+
+    from nexus3.cli.replay import replay as run
+    from nexus3.loopback import CassetteError
+
+    async def serve() -> int:
+        return await run(cassette, port, speed, strict_order=strict_order)
+
+    try:
+        return 1 if trio.run(serve) else 0
+    except CassetteError as error:
+        raise click.ClickException(str(error)) from None
+    except BrokenPipeError:  # of standard output, and not ours to explain
+        raise
+    except OSError as error:
+        raise click.ClickException(f"cannot replay {cassette} on 127.0.0.1:{port}: {error.strerror}") from None

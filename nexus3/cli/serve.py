@@ -5,6 +5,7 @@ import sys
 import trio
 
 from nexus3.loopback import Exchange, Loopback, open_loopback
+from nexus3.observe.redact import printable
 
 POLL = 0.2
 """Seconds between two looks at what the server has seen."""
@@ -25,22 +26,38 @@ async def serve(port: int) -> None:
             "Any key will do. Ctrl-C stops.",
             file=sys.stderr,
         )
-        await _report(server)
+        await Report(server).run()
 
 
-async def _report(server: Loopback) -> None:
-    """Tell of each exchange once it is over, for ever; forget the oldest."""
-    open_ones: list[Exchange] = []
-    seen = 0
-    while True:
-        looked_at = open_ones + server.exchanges[seen:]
-        open_ones = [exchange for exchange in looked_at if exchange.ended is None]
+class Report:
+    """Tells of each exchange once it is over, and of each miss of a cassette; forgets the oldest exchanges."""
+
+    def __init__(self, server: Loopback) -> None:
+        self._server = server
+        self._open: list[Exchange] = []
+        self._seen = 0
+        self._missed = 0
+
+    async def run(self) -> None:
+        """For ever."""
+        while True:
+            self.tell_new()
+            await trio.sleep(POLL)
+
+    def tell_new(self) -> None:
+        """What has happened since the last look."""
+        server = self._server
+        looked_at = self._open + server.exchanges[self._seen :]
+        self._open = [exchange for exchange in looked_at if exchange.ended is None]
         for exchange in looked_at:
             if exchange.ended is not None:
                 print(line_for(exchange), file=sys.stderr)
         del server.exchanges[:-KEPT]
-        seen = len(server.exchanges)
-        await trio.sleep(POLL)
+        self._seen = len(server.exchanges)
+        if server.player is not None:
+            for miss in server.player.misses[self._missed :]:
+                print(f"missed: {printable(miss)}", file=sys.stderr)
+            self._missed = len(server.player.misses)
 
 
 def line_for(exchange: Exchange) -> str:

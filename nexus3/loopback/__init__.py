@@ -9,6 +9,7 @@ your own application against, offline::
     async with open_loopback(script=[Answer(status=529), Answer("Hello")]) as server: ...
     async with open_loopback(script=lambda received: Answer("Hello", fault=Cut(after=2))) as server: ...
     async with open_loopback(transcripts="recordings/") as server: ...      # see nexus3.loopback.replay
+    async with open_loopback(cassette="tape.jsonl", speed=0) as server: ...     # see nexus3.loopback.player
 
 Any client will do: give an OpenAI SDK ``base_url=server.url + "/v1"``, an Anthropic SDK ``base_url=server.url``.
 ``server.exchanges`` tells what the server saw. ``python -m nexus3.loopback`` runs it as a process;
@@ -21,6 +22,7 @@ sends it.
 """
 
 from nexus3.loopback.answers import Answer, Call, Raw, Reply, redirect
+from nexus3.loopback.cassette import CassetteError
 from nexus3.loopback.echo import echo
 from nexus3.loopback.exchanges import Exchange
 from nexus3.loopback.faults import (
@@ -50,6 +52,7 @@ __all__ = [
     "After",
     "Answer",
     "Call",
+    "CassetteError",
     "CloseAfter",
     "Cut",
     "DripHeaders",

@@ -67,6 +67,8 @@ class Answer:
     """Before the first piece. An unstreamed answer waits before its head."""
     delay: float = 0.0
     """Before every other piece."""
+    pauses: Sequence[float] = ()
+    """Before each piece of a ``body`` in pieces, in order; in place of the two above."""
     piece_size: int = 0
     """Cut texts into pieces of so many characters; 0 leaves a whole text whole."""
     stream: bool | None = None

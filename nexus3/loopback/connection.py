@@ -45,6 +45,7 @@ class Client:
         self._news = trio.Event()
         self._gone = False
         self._answering: trio.CancelScope | None = None
+        self._grace = 0.0
 
     async def pump(self) -> None:
         """Read until the client is gone. Raises nothing of the connection's."""
@@ -59,7 +60,7 @@ class Client:
         self._gone = True
         self._news.set()
         if self._answering is not None:
-            self._answering.cancel()
+            self._end(self._answering)
 
     async def read_request(self) -> Request | None:
         """The next request; ``None`` when the client is gone before it is whole.
@@ -106,12 +107,19 @@ class Client:
         return True
 
     @contextmanager
-    def presence(self) -> Iterator[None]:
-        """A block that is cut short when the client leaves."""
+    def presence(self, *, grace: float = 0.0) -> Iterator[None]:
+        """A block that is cut short when the client leaves, or so many seconds later."""
+        self._grace = grace
         with trio.CancelScope() as self._answering:
             if self._gone:
-                self._answering.cancel()
+                self._end(self._answering)
             yield
+
+    def _end(self, scope: trio.CancelScope) -> None:
+        if self._grace:
+            scope.deadline = trio.current_time() + self._grace
+        else:
+            scope.cancel()
 
     async def send(self, data: bytes) -> None:
         """Send all of it.

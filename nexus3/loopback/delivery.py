@@ -119,7 +119,10 @@ class _Delivery:
             if index == len(frames):
                 return
             frame = frames[index]
-            if frame.stage == "piece":
+            if answer.pauses:
+                if answer.pauses[index]:
+                    yield Pause(answer.pauses[index])
+            elif frame.stage == "piece":
                 pause = answer.delay if begun else answer.first_delay if self.streamed else 0.0
                 begun = True
                 if pause:

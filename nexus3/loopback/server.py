@@ -11,11 +11,13 @@ import msgspec
 import trio
 
 from nexus3.loopback.answers import Answer, Reply
+from nexus3.loopback.cassette import read_cassette
 from nexus3.loopback.connection import BadRequestError, Client, Request
 from nexus3.loopback.delivery import phrase, steps
 from nexus3.loopback.echo import echo
 from nexus3.loopback.exchanges import Exchange
 from nexus3.loopback.local_config import local_config
+from nexus3.loopback.player import Player
 from nexus3.loopback.received import Received, asked_in
 from nexus3.loopback.replay import Record, Replayer, load
 from nexus3.loopback.routes import models_answer, refusal, route_of
@@ -39,7 +41,9 @@ Transcripts = str | Path | Iterable[Mapping[str, object]]
 class Loopback:
     """A running server. Made by :func:`open_loopback`."""
 
-    def __init__(self, *, port: int, script: Script | None, records: Mapping[str, Record], seed: int) -> None:
+    def __init__(
+        self, *, port: int, script: Script | None, records: Mapping[str, Record], player: Player | None, seed: int
+    ) -> None:
         self.port = port
         self.url = f"http://{HOST}:{port}"
         self.config = local_config(self.url)
@@ -48,6 +52,8 @@ class Loopback:
         """All requests so far, oldest first. It only grows; whoever runs for long may clear it."""
         self.open_connections = 0
         """Accepted, and not closed by this side yet."""
+        self.player = player
+        """What plays the cassette: its ``misses`` and what is ``unplayed``. ``None`` where there is none."""
         self._script = script
         self._scripted = 0
         self._replayer = Replayer(records, seed)
@@ -87,7 +93,7 @@ class Loopback:
             return False
 
     async def _exchange(self, client: Client, connection: int, request: Request) -> bool:
-        received = self._received(request)
+        received = understood(request, next(self._numbers))
         exchange = Exchange(
             number=received.number,
             connection=connection,
@@ -126,7 +132,10 @@ class Loopback:
             return "closed"
 
     async def _reply(self, received: Received) -> Reply:
-        """Transcripts first, then what any provider refuses, then the script, then the echo."""
+        """The cassette alone, where there is one: what it has not is a miss. Else transcripts first, then what any
+        provider refuses, then the script, then the echo."""
+        if self.player is not None:
+            return self.player.answer(received)
         reply: Reply | None = self._replayer.answer(received) or refusal(received)
         if reply is None and received.route.endpoint == "models":
             reply = models_answer(received)
@@ -144,26 +153,35 @@ class Loopback:
         reply = script(received)
         return await reply if isinstance(reply, Awaitable) else reply
 
-    def _received(self, request: Request) -> Received:
-        try:
-            body: object = msgspec.json.decode(request.content) if request.content else None
-        except (msgspec.DecodeError, RecursionError):
-            body = None
-        route = route_of(request.target, request.headers)
-        return Received(
-            number=next(self._numbers),
-            method=request.method,
-            path=request.target,
-            headers=request.headers,
-            body=body,
-            route=route,
-            asked=asked_in(body, route),
-        )
+
+def understood(request: Request, number: int) -> Received:
+    """The request as a script sees it; ``number`` counts them in order of arrival."""
+    try:
+        body: object = msgspec.json.decode(request.content) if request.content else None
+    except (msgspec.DecodeError, RecursionError):
+        body = None
+    route = route_of(request.target, request.headers)
+    return Received(
+        number=number,
+        method=request.method,
+        path=request.target,
+        headers=request.headers,
+        body=body,
+        route=route,
+        asked=asked_in(body, route),
+    )
 
 
 @asynccontextmanager
 async def open_loopback(
-    *, port: int = 0, script: Script | None = None, transcripts: Transcripts | None = None, seed: int | None = None
+    *,
+    port: int = 0,
+    script: Script | None = None,
+    transcripts: Transcripts | None = None,
+    cassette: str | Path | None = None,
+    speed: float = 1.0,
+    strict_order: bool = False,
+    seed: int | None = None,
 ) -> AsyncIterator[Loopback]:
     """A local provider for the length of the block; leaving closes everything at once, whatever was going on.
 
@@ -171,13 +189,24 @@ async def open_loopback(
     (:mod:`nexus3.loopback.replay`), ``seed`` fixes what is chosen by chance (``None`` is 0: the choices are the same
     each time). The body's exception leaves as the same object, never in a group.
 
+    A ``cassette`` answers alone, in place of all of these, at ``speed`` (1 as recorded, 2 twice as fast, 0 without
+    waiting) and, if so wished, in ``strict_order`` only (:mod:`nexus3.loopback.player`).
+
     Raises:
-        OSError: the port is taken, or the folder of transcripts cannot be read.
+        OSError: the port is taken, or the folder of transcripts or the cassette cannot be read.
+        CassetteError: the file is no cassette.
+        ValueError: there is no such speed, or a cassette has no room for a script or transcripts.
     """
+    player = None
+    if cassette is not None:
+        if script is not None or transcripts is not None:
+            raise ValueError("a cassette answers alone: give no script and no transcripts beside it")
+        recordings = await trio.to_thread.run_sync(read_cassette, cassette)
+        player = Player(recordings, speed=speed, strict_order=strict_order)
     records = {} if transcripts is None else await trio.to_thread.run_sync(load, transcripts)
     listeners = await trio.open_tcp_listeners(port, host=HOST)
     bound: int = listeners[0].socket.getsockname()[1]
-    loopback = Loopback(port=bound, script=script, records=records, seed=seed or 0)
+    loopback = Loopback(port=bound, script=script, records=records, player=player, seed=seed or 0)
     failure: BaseException | None = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.serve_listeners, loopback.serve, listeners)

@@ -8,18 +8,21 @@
 :func:`open_house` opens no socket, so that ``trio.testing.MockClock(autojump_threshold=0)`` (or the ``autojump_clock``
 fixture of pytest-trio) runs hours of timeouts in no time. :mod:`steps <nexus3.testing.steps>` say what a provider does;
 :mod:`fixtures <nexus3.testing.fixtures>` is an optional pytest plugin. Where real sockets are wanted, and trouble on
-them, :mod:`toxic <nexus3.testing.toxic>` is a proxy that makes it.
+them, :mod:`toxic <nexus3.testing.toxic>` is a proxy that makes it; :func:`replayed` plays what was recorded of a real
+provider.
 """
 
 from nexus3.runtime import Supervisor
 from nexus3.testing.checks import BrokenPromise, check_at_rest, check_events
 from nexus3.testing.house import House, open_house
 from nexus3.testing.network import Exchange, Opening, Reply, Script, ScriptedNetwork
+from nexus3.testing.replayed import CassetteMissed, replayed
 from nexus3.testing.steps import HANG, Chunk, Crash, Cut, End, Head, Pause, Sent, Step
 
 __all__ = [
     "HANG",
     "BrokenPromise",
+    "CassetteMissed",
     "Chunk",
     "Crash",
     "Cut",
@@ -38,6 +41,7 @@ __all__ = [
     "check_events",
     "crash",
     "open_house",
+    "replayed",
 ]
 
 
