@@ -81,10 +81,15 @@ def _check(config: Config, environ: Mapping[str, str]) -> None:
     for name, provider in config.providers.items():
         resolved = resolve(name, provider, environ)
         if resolved.ca_file is not None:
-            _check_ca_file(f"providers.{name}.ca_file", resolved.ca_file)
+            check_ca_file(f"providers.{name}.ca_file", resolved.ca_file)
 
 
-def _check_ca_file(place: str, path: Path) -> None:
+def check_ca_file(place: str, path: Path) -> None:
+    """See that certificates can be read, before anything is opened; ``place`` is where the path stands.
+
+    Raises:
+        ConfigError: they cannot.
+    """
     problem = None
     try:
         ssl.create_default_context(cafile=path)

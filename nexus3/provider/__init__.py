@@ -5,9 +5,23 @@ Each stands on a supervised actor; all of one trio run share one supervisor (:mo
 
 from nexus3.provider.defaults import PROVIDER_DEFAULTS
 from nexus3.provider.factory import Provider, create_provider
+from nexus3.provider.named import (
+    AnthropicProvider,
+    AzureOpenAIProvider,
+    BaseProvider,
+    OpenAICompatProvider,
+    OpenRouterProvider,
+)
 from nexus3.provider.registry import ProviderRegistry
 
-OpenRouterProvider = Provider
-"""The name that the original kept for its first provider."""
-
-__all__ = ["PROVIDER_DEFAULTS", "OpenRouterProvider", "Provider", "ProviderRegistry", "create_provider"]
+__all__ = [
+    "PROVIDER_DEFAULTS",
+    "AnthropicProvider",
+    "AzureOpenAIProvider",
+    "BaseProvider",
+    "OpenAICompatProvider",
+    "OpenRouterProvider",
+    "Provider",
+    "ProviderRegistry",
+    "create_provider",
+]

@@ -15,6 +15,7 @@ from nexus3.actors.admission import Admission
 from nexus3.actors.pool import open_pool
 from nexus3.actors.settings import ProviderConfig
 from nexus3.actors.slot import Slot
+from nexus3.config.load import check_ca_file
 from nexus3.config.resolve import resolve
 from nexus3.directory import child_spec
 from nexus3.observe.genai import genai_names
@@ -50,6 +51,8 @@ class SharedSupervisor:
             ConfigError: the settings cannot be used.
         """
         provider = resolve(name, settings, os.environ)
+        if provider.ca_file is not None:
+            check_ca_file(f"{name}.ca_file", provider.ca_file)
         for known, slot in self._slots.items():
             if replace(slot.provider, name=name) == provider:
                 self._users[known] += 1

@@ -7,6 +7,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import msgspec
@@ -23,6 +24,7 @@ from pydantic import (
 )
 
 from nexus3.wire import openai_shapes
+from nexus3.wire.local_file import read_local_file
 
 JsonObject = dict[str, JsonValue]
 """A JSON object as plain Python data."""
@@ -118,6 +120,12 @@ class ImagePart(_Binary):
     type: Literal["image"] = "image"
     detail: Literal["auto", "low", "high"] | None = None
 
+    @classmethod
+    def from_path(cls, path: str | Path, *, media_type: str | None = None, cache: CacheMark | None = None) -> Self:
+        """The image in a file, read now; see :func:`nexus3.wire.local_file.read_local_file` for what is raised."""
+        data, media_type = read_local_file(path, media_type)
+        return cls(data=data, media_type=media_type, cache=cache)
+
     @model_validator(mode="after")
     def _bytes_need_a_type(self) -> Self:
         if self.data is not None and self.media_type is None:
@@ -131,6 +139,12 @@ class FilePart(_Binary):
     type: Literal["file"] = "file"
     filename: str | None = None
     title: str | None = None
+
+    @classmethod
+    def from_path(cls, path: str | Path, *, media_type: str | None = None, cache: CacheMark | None = None) -> Self:
+        """The file under its own name, read now; see :func:`nexus3.wire.local_file.read_local_file`."""
+        data, media_type = read_local_file(path, media_type)
+        return cls(data=data, media_type=media_type, filename=Path(path).name, cache=cache)
 
 
 Part = Annotated[TextPart | ImagePart | FilePart, Field(discriminator="type")]

@@ -1,130 +1,83 @@
-"""The four usage examples of the original's README, as written there; only the address comes from the environment."""
+"""The original's usage examples run as they stand there; only the base URL comes from the environment.
 
-import json
+The examples are files of their own, in ``examples/``: what runs here is what a reader starts, in a process of its own,
+against the bundled provider in another one.
+"""
+
+import os
+import sys
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-import pytest
 import trio
 
-from nexus3.core.types import ContentDelta, StreamComplete, ToolCallStarted
-from nexus3.loopback import Loopback, open_loopback
+from nexus3.loopback import Exchange, open_loopback_process
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-@pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
-    def at(server: Loopback) -> None:
-        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        monkeypatch.setenv("ANTHROPIC_API_KEY", "loopback-key")
-        monkeypatch.setenv("OPENROUTER_BASE_URL", f"{server.url}/api/v1")
-        monkeypatch.setenv("OPENROUTER_API_KEY", "loopback-key")
+class Ran(NamedTuple):
+    """What an example printed, and what the server saw of it."""
 
-    return at
+    lines: list[str]
+    exchanges: list[Exchange]
 
 
-async def test_factory(environment: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    async with open_loopback() as server:
-        environment(server)
-
-        from nexus3.config.schema import ProviderConfig
-        from nexus3.core.types import Message, Role
-        from nexus3.provider import create_provider
-
-        config = ProviderConfig(type="anthropic")
-        provider = create_provider(config, "claude-sonnet-4-20250514")
-
-        msg = await provider.complete([Message(role=Role.USER, content="Hello")])
-        print(msg.content)
-
-        await provider.aclose()
-        assert "Hello" in capsys.readouterr().out
-        assert server.exchanges[0].path == "/v1/messages"
-        assert server.exchanges[0].headers["x-api-key"] == "loopback-key"
-
-
-async def test_registry(environment: Any, tmp_path: Path) -> None:
-    async with open_loopback() as server:
-        environment(server)
-        sample = {
-            "providers": {"openrouter": {"type": "openrouter"}, "anthropic": {"type": "anthropic"}},
-            "models": {"claude-sonnet": {"provider": "anthropic", "model_id": "claude-sonnet-4-20250514"}},
+async def run(name: str, *, script: str | None = None) -> Ran:
+    async with open_loopback_process(seed=1, script=script) as server:
+        environment = os.environ | {
+            "ANTHROPIC_BASE_URL": server.url,
+            "ANTHROPIC_API_KEY": "loopback-key",
+            "OPENROUTER_BASE_URL": f"{server.url}/api/v1",
+            "OPENROUTER_API_KEY": "loopback-key",
         }
-        (tmp_path / "config.json").write_text(json.dumps(sample))
-        loaded = json.loads((tmp_path / "config.json").read_text())
-
-        from nexus3.config.schema import Config
-        from nexus3.provider.registry import ProviderRegistry
-
-        config = Config(**loaded)  # from config.json
-        registry = ProviderRegistry(config)
-        provider = registry.get_for_model("claude-sonnet")  # resolves via config
-        from nexus3.core.types import Message, Role
-
-        assert (await provider.complete([Message(role=Role.USER, content="Hi")])).content
-        await registry.aclose()
+        with trio.fail_after(60):
+            ran = await trio.run_process(
+                [sys.executable, "-X", "dev", "-W", "error", str(EXAMPLES / name)],
+                capture_stdout=True,
+                capture_stderr=True,
+                check=False,
+                env=environment,
+            )
+        assert (ran.returncode, ran.stderr.decode()) == (0, "")
+        return Ran(ran.stdout.decode().splitlines(), await server.exchanges())
 
 
-TOOLS = [
-    {
-        "type": "function",
-        "function": {
-            "name": "get_weather",
-            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-        },
-    }
-]
+async def test_factory() -> None:
+    ran = await run("seed_factory.py")
+    assert len(ran.lines) == 1
+    assert ran.lines[0].endswith("You said: Hello")
+    [seen] = ran.exchanges
+    assert (seen.path, seen.headers["x-api-key"]) == ("/v1/messages", "loopback-key")
+    assert isinstance(seen.body, dict)
+    assert seen.body["model"] == "claude-sonnet-4-20250514"
 
 
-async def test_streaming_with_tools(environment: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    async with open_loopback() as server:
-        environment(server)
-        from nexus3.config.schema import ProviderConfig
-        from nexus3.core.types import Message, Role
-        from nexus3.provider import create_provider
-
-        provider = create_provider(ProviderConfig(), "local-echo")
-        messages = [Message(role=Role.USER, content="Please use the tool get_weather")]
-        tools = TOOLS
-
-        async for event in provider.stream(messages, tools):
-            match event:
-                case ContentDelta(text=t):
-                    print(t, end="")
-                case ToolCallStarted(id=id_, name=name):
-                    print(f"\nTool: {name} {bool(id_)}")
-                case StreamComplete(msg):
-                    print(msg.tool_calls)
-
-        out = capsys.readouterr().out
-        assert "Tool: get_weather True" in out
-        assert "ToolCall(id=" in out
-        await provider.aclose()
+async def test_registry() -> None:
+    ran = await run("seed_registry.py")
+    assert len(ran.lines) == 1
+    assert ran.lines[0].endswith("You said: Hello")
+    [seen] = ran.exchanges
+    assert (seen.path, seen.client_left) == ("/v1/messages", False)
 
 
-async def test_tool_loop(environment: Any) -> None:
-    async with open_loopback() as server:
-        environment(server)
-        from nexus3.config.schema import ProviderConfig
-        from nexus3.core.types import Message, Role
-        from nexus3.provider import create_provider
+async def test_streaming_with_tools() -> None:
+    ran = await run("seed_streaming.py")
+    blank, started, calls = ran.lines
+    assert (blank, started) == ("", "Tool: get_weather")
+    assert calls.startswith("(ToolCall(id='")
+    assert "name='get_weather', arguments={'city': " in calls
+    [seen] = ran.exchanges
+    assert (seen.path, seen.headers["authorization"]) == ("/api/v1/chat/completions", "Bearer loopback-key")
 
-        provider = create_provider(ProviderConfig(type="anthropic"), "local-echo")
-        tools = TOOLS
 
-        async def execute_tool(tc: Any) -> str:
-            await trio.lowlevel.checkpoint()
-            return f"18 degrees in {tc.arguments['city']}"
-
-        messages = [Message(role=Role.USER, content="Weather in SF? Use the tool.")]
-        while True:
-            msg = await provider.complete(messages, tools)
-            messages.append(msg)
-            if not msg.tool_calls:
-                break
-            for tc in msg.tool_calls:
-                result = await execute_tool(tc)
-                messages.append(Message(role=Role.TOOL, content=str(result), tool_call_id=tc.id))
-
-        assert [message.role for message in messages] == ["user", "assistant", "tool", "assistant"]
-        assert "18 degrees" in messages[-1].text
-        await provider.aclose()
+async def test_tool_loop() -> None:
+    ran = await run("seed_tool_loop.py", script=f"{Path(__file__).with_name('eager_script.py')}:answer")
+    assert ran.lines[:3] == ["user: Weather in SF?", "assistant: ['get_weather']", "tool: 18 degrees in SF"]
+    assert ran.lines[3].startswith("assistant: ")
+    assert ran.lines[3].endswith("18 degrees in SF")
+    first, second = ran.exchanges
+    assert first.connection == second.connection
+    assert isinstance(second.body, dict)
+    assert [turn["role"] for turn in second.body["messages"]] == ["user", "assistant", "user"]
+    assert second.body["messages"][2]["content"][0]["content"] == "18 degrees in SF"

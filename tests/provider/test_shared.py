@@ -1,5 +1,7 @@
 """Providers made outside any block: one supervisor per run, started at first use, ended with the run."""
 
+from pathlib import Path
+
 import pytest
 import trio
 import trio.testing
@@ -104,3 +106,10 @@ async def test_the_registry_makes_each_provider_once() -> None:
         assert registry.cached_providers == ("openai:local-echo", "openai:other", "anthropic:local-echo")
         with pytest.raises(ConfigError, match="nonsense"):
             registry.get_for_model("nonsense")
+
+
+async def test_authorities_that_cannot_be_read_are_a_configuration_error_at_the_first_request() -> None:
+    config = ProviderConfig(type="openai", ca_file=Path("/nowhere.pem"))
+    async with create_provider(config, "m") as provider:
+        with pytest.raises(ConfigError, match=r"ca_file: /nowhere\.pem cannot be read"):
+            await provider.complete([Message(role=Role.USER, content="hello")])

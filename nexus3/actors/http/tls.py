@@ -7,7 +7,8 @@ its records hold.
 
 import os
 import ssl
-from errno import ECONNRESET
+import sys
+from errno import ECONNRESET, ENOENT
 
 from nexus3.actors.http.stream import SocketStream
 from nexus3.actors.resolved import ResolvedProvider
@@ -23,12 +24,13 @@ _PIECE_BYTES = 256 << 10
 def tls_context(provider: ResolvedProvider) -> ssl.SSLContext | None:
     """What verifies this provider's servers, or its proxy; ``None`` where all is http. Names are checked, always.
 
-    Trusts the authorities of ``certifi``, or those of ``ca_file`` alone. Nothing comes from the environment, which
-    ``ssl.create_default_context`` would ask for more authorities and for a file to write the session's keys to. Takes
-    some 20 ms: once per incarnation.
+    Trusts the authorities of ``certifi``, the system's where its bundle is missing, or those of ``ca_file`` alone.
+    Nothing comes from the environment, which ``ssl.create_default_context`` would ask for more authorities and for a
+    file to write the session's keys to. Takes some 20 ms: once per incarnation.
 
     Raises:
-        OSError: ``ca_file`` cannot be read, or holds no certificate (``ssl.SSLError`` is one).
+        OSError: ``ca_file`` cannot be read, or holds no certificate (``ssl.SSLError`` is one); or there are no
+            authorities to trust.
     """
     if provider.proxy is None and origin_parts(provider.base_url)[0] == "http":
         return None
@@ -36,14 +38,30 @@ def tls_context(provider: ResolvedProvider) -> ssl.SSLContext | None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
-    context.load_verify_locations(_authorities() if provider.ca_file is None else provider.ca_file)
+    if provider.ca_file is None:
+        _trust_the_usual(context)
+    else:
+        context.load_verify_locations(provider.ca_file)
     return context
 
 
-def _authorities() -> str:
-    import certifi  # only where https is used
+def _trust_the_usual(context: ssl.SSLContext) -> None:
+    try:
+        import certifi  # only where https is used
 
-    return certifi.where()
+        context.load_verify_locations(certifi.where())
+    except (ImportError, FileNotFoundError):  # as in some frozen applications
+        if sys.platform == "win32":
+            context.load_default_certs()  # elsewhere this would ask the environment
+            return
+        built_in = ssl.get_default_verify_paths()
+        file = built_in.openssl_cafile if os.path.isfile(built_in.openssl_cafile) else None
+        folder = built_in.openssl_capath if os.path.isdir(built_in.openssl_capath) else None
+        if file is None and folder is None:
+            raise FileNotFoundError(
+                ENOENT, "no authorities to trust, of certifi or of the system; set ca_file"
+            ) from None
+        context.load_verify_locations(cafile=file, capath=folder)
 
 
 class TlsStream:
