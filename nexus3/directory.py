@@ -4,6 +4,7 @@ import os
 from functools import partial
 from random import Random
 
+from nexus3.actors.billing import Billing
 from nexus3.actors.credentials import secrets_of
 from nexus3.actors.provider import run_provider
 from nexus3.actors.resolved import ResolvedProvider
@@ -34,6 +35,7 @@ class Directory:
     ) -> None:
         self.config = config
         self.slots: dict[str, Slot] = {}
+        self.billing = Billing(config.supervisor, log)
         self._open_transport = open_transport
         self._rng = rng
         self._log = log
@@ -41,7 +43,7 @@ class Directory:
         self._strict = strict
         self._tap: Tap | None = None
         for name, settings in config.providers.items():
-            self.slots[name] = Slot(self._resolve(name, settings), log, genai_names(os.environ), rng)
+            self.slots[name] = self._open_slot(name, settings)
 
     def find(self, request: CompletionRequest) -> Route | Failure:
         """What the request's model string means."""
@@ -81,7 +83,7 @@ class Directory:
         """
         if name in self.slots:
             raise ConfigError(f"providers.{name}: there is one already; use reconfigure")
-        self.slots[name] = slot = Slot(self._resolve(name, settings), self._log, genai_names(os.environ), self._rng)
+        self.slots[name] = slot = self._open_slot(name, settings)
         slot.tap = self._tap
         self._put(name, settings)
         return slot
@@ -104,6 +106,9 @@ class Directory:
             KeyError: no provider of that name is configured.
         """
         return self.slots.pop(name)
+
+    def _open_slot(self, name: str, settings: ProviderConfig) -> Slot:
+        return Slot(self._resolve(name, settings), self._log, genai_names(os.environ), self._rng, self.billing)
 
     def _put(self, name: str, settings: ProviderConfig) -> None:
         self.config = self.config.model_copy(update={"providers": {**self.config.providers, name: settings}})

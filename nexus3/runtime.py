@@ -263,7 +263,9 @@ class Supervisor:
 
     def snapshot(self) -> Snapshot:
         """How everything stands now. Synchronous; a copy. May also be asked for when the trio run has ended."""
-        return take_snapshot(self._directory.slots, self._tree.children, self._admission.counters, trio.current_time)
+        spending = self._directory.billing.snapshot()
+        counters = self._admission.counters
+        return take_snapshot(self._directory.slots, self._tree.children, counters, trio.current_time, spending)
 
 
 class _Submissions:

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import trio
 
+from nexus3.actors.ask import Ask
 from nexus3.actors.client import Submission
 from nexus3.actors.forward import forward
-from nexus3.actors.gatekeeper import Ask
 from nexus3.actors.reply import ReplyStream
 from nexus3.actors.route import Route, may_fall_back, with_defaults
 from nexus3.actors.slot import Slot
@@ -209,4 +209,4 @@ def _send_to(ticket: Ticket, route: Route) -> None:
     """Write the address on it, and what the alias's settings add to the request."""
     ticket.provider, ticket.model, ticket.route = route.provider, route.model_id, route
     ticket.request = with_defaults(ticket.asked, route.settings)
-    ticket.ask = Ask(ticket.request, route.model_id, route.settings)
+    ticket.ask = Ask(ticket.request, route.model_id, route.settings, ticket.caller)

@@ -28,7 +28,9 @@ class Answer:
         self, slot: Slot, ticket: Ticket, codec: Codec, target: Target, limits: Limits, on_reply: OnReply
     ) -> None:
         self._slot = slot
-        self._ticket = ticket
+        self.ticket = ticket
+        """Whom the answer is for: the ticket itself, once it is known which of two attempts speaks for it."""
+        self._stake = ticket.stake
         self._codec = codec
         self._target = target
         self._limits = limits
@@ -48,8 +50,8 @@ class Answer:
         """
         self._status = response.status
         self._request_id = request_id_of(response.headers)
-        if self._ticket.stake is not None:
-            self._slot.gates.learn(self._ticket.stake, response.headers, wall_now=wall_clock(), now=trio.current_time())
+        if self._stake is not None:
+            self._slot.gates.learn(self._stake, response.headers, wall_now=wall_clock(), now=trio.current_time())
         failure = await self._read(response, watch, stream=stream, wall_clock=wall_clock)
         return failure and self._described(failure)
 
@@ -77,7 +79,7 @@ class Answer:
 
     async def _read_events(self, response: Response, watch: Watch, first: list[bytes]) -> Failure | None:
         decoder = self._codec.open_decoder(self._target, request_id=self._request_id, limits=self._limits.decode)
-        self._decoder = self._ticket.decoder = decoder
+        self._decoder = self.ticket.decoder = decoder
         left = self._limits.max_stream_bytes
         data = first.pop()
         while True:
@@ -94,11 +96,11 @@ class Answer:
                     events = decoder.feed(data)
                     watch.bytes_came(content=decoder.emitted and bool(events))
             if events:
-                self._mark_emitted(decoder.emitted)
-                if not self._ticket.offer(events):
+                self._speak(decoder.emitted)
+                if not self.ticket.offer(events):
                     # The reader is behind; that is not the provider's fault.
                     watch.pause()
-                    await self._ticket.deliver(events, self._limits.stall_timeout)
+                    await self.ticket.deliver(events, self._limits.stall_timeout)
                     watch.resume()
             if decoder.outcome is not None:
                 return self._conclude(decoder.outcome)
@@ -119,9 +121,9 @@ class Answer:
             bytes(body), self._target, request_id=self._request_id, limits=self._limits.decode
         )
         if events:
-            self._mark_emitted(isinstance(outcome, Reply))
+            self._speak(isinstance(outcome, Reply))
             watch.pause()
-            await self._ticket.deliver(events, self._limits.stall_timeout)
+            await self.ticket.deliver(events, self._limits.stall_timeout)
         return self._conclude(outcome)
 
     async def _error_body(self, response: Response) -> tuple[bytes, bool]:
@@ -146,8 +148,8 @@ class Answer:
             return failure
         events = decoder.end(failure)
         if events:
-            self._mark_emitted(decoder.emitted)
-            await self._ticket.deliver(events, self._limits.stall_timeout)
+            self._speak(decoder.emitted)
+            await self.ticket.deliver(events, self._limits.stall_timeout)
         outcome = self._conclude(decoder.outcome or failure)
         return outcome and self._described(outcome)
 
@@ -167,21 +169,26 @@ class Answer:
             failure,
             status=failure.status or self._status,
             request_id=failure.request_id or self._request_id,
-            phase="first_event" if failure.phase == "stream" and not self._ticket.emitted else failure.phase,
+            phase="first_event" if failure.phase == "stream" and not self.ticket.emitted else failure.phase,
         )
 
-    def _mark_emitted(self, emitted: bool) -> None:
-        # Before the hand-over: a crash in between must not lead to a repetition.
-        if emitted and not self._ticket.emitted:
+    def _speak(self, emitted: bool) -> None:
+        """Something is about to be handed over. What is noted here is noted before: a crash in between must not lead to
+        a repetition."""
+        if self.ticket.claim is not None:
+            self.ticket = self.ticket.claim()
+        if emitted and not self.ticket.emitted:
             now = trio.current_time()
-            self._ticket.emitted = True
-            self._ticket.first_event_at = now
-            if self._ticket.stake is not None:
-                self._slot.gates.answered(self._ticket.stake, now)
+            self.ticket.emitted = True
+            self.ticket.first_event_at = now
+            if self._stake is not None:
+                self._slot.gates.answered(self._stake, now)
 
     def _conclude(self, outcome: Reply | Failure) -> Failure | None:
         if isinstance(outcome, Failure):
             return outcome
+        if self.ticket.claim is not None:
+            self.ticket = self.ticket.claim()
         self._on_reply(outcome, self._request_id)
         return None
 

@@ -30,13 +30,14 @@ async def attempt(
     wall_clock: Callable[[], float],
     on_reply: OnReply,
     on_lag: Callable[[float], None],
+    is_hedge: bool = False,
 ) -> Failure | None:
     """Make one attempt; its events go to the ticket as they arrive.
 
     ``on_reply`` is called as soon as the answer is complete, before the connection is drained for reuse; then the
     result is ``None``. Else it is the failure, which the caller completes with provider, attempts and partial content.
     Where that may be a timeout of ours, ``on_lag`` was told for how many seconds our own loop stood still meanwhile.
-    Cancelling closes the connection at once.
+    Cancelling closes the connection at once. A hedge runs beside another attempt, which has told the reader all.
 
     Raises:
         SlowConsumer: the ticket's reader does not read.
@@ -53,7 +54,7 @@ async def attempt(
     ticket.decoder = None
     news: Batch = ticket.untold
     ticket.untold = []
-    if ticket.attempts_here == 1:
+    if ticket.attempts_here == 1 and not is_hedge:
         news += encoded.notices
     if ticket.pending_notices:
         news += ticket.pending_notices
@@ -80,6 +81,7 @@ async def attempt(
         try:
             if news:
                 await ticket.deliver(news, limits.stall_timeout)
+            ticket.announced = True
             secret_headers = await key.headers()
             async with transport.exchange(
                 encoded.url, [*encoded.headers, *secret_headers], encoded.body, on_sent=on_sent
@@ -93,16 +95,16 @@ async def attempt(
             return error.failure
         except TransportFault as fault:
             cut = fault.failure
-    if ticket.terminal is not None:
+    if answer.ticket.terminal is not None:
         return None  # the answer was complete and only the drain was cut off, or somebody ended the request
     on_lag(watch.lag())
     if watch.timer.scope.cancelled_caught:
         if ticket.deadline <= trio.current_time():
-            return out_of_time(ticket)
+            return out_of_time(answer.ticket)
         cut = watch.failure()
     with trio.CancelScope(deadline=ticket.deadline) as ticket.scope:
         return await answer.cut_off(cut)
-    return out_of_time(ticket)
+    return out_of_time(answer.ticket)
 
 
 _NO_END = fail("internal", "no_end", "The exchange ended without an outcome.")

@@ -8,6 +8,7 @@ import trio
 from nexus3.actors.attempt import attempt
 from nexus3.actors.credentials import Credentials
 from nexus3.actors.gates.retry import MIN_ATTEMPT, Policy, delay_before_retry
+from nexus3.actors.hedged import hedged
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.slot import Slot
 from nexus3.actors.ticket import SlowConsumer, Ticket, failed, out_of_time
@@ -44,7 +45,7 @@ async def exchange(
             StreamComplete(
                 message=reply.message,
                 stop_reason=reply.stop_reason,
-                usage=reply.usage,
+                usage=slot.gates.priced(ticket.ask, reply.usage),
                 provider=target.provider,
                 model=reply.model or target.model,
                 response_id=reply.response_id,
@@ -54,18 +55,13 @@ async def exchange(
             )
         )
 
-    def note_lag(seconds: float) -> None:
-        ticket.lag = seconds
+    async def send(lane: Ticket, *, is_hedge: bool = False) -> Failure | None:
+        def note_lag(seconds: float) -> None:
+            lane.lag = seconds
 
-    key_was_renewed = ticket.attempt_failure is not None and ticket.attempt_failure.status == 401
-    key = credentials.lend()
-    ticket.lag = 0.0
-    ticket.attempt_failure = None
-    ticket.sent = False
-    try:
-        failure = await attempt(
+        return await attempt(
             slot,
-            ticket,
+            lane,
             target,
             provider,
             transport,
@@ -74,7 +70,20 @@ async def exchange(
             wall_clock=time.time,
             on_reply=complete,
             on_lag=note_lag,
+            is_hedge=is_hedge,
         )
+
+    key_was_renewed = ticket.attempt_failure is not None and ticket.attempt_failure.status == 401
+    key = credentials.lend()
+    ticket.lag = 0.0
+    ticket.attempt_failure = None
+    ticket.sent = ticket.announced = False
+    try:
+        hedge_after = slot.hedge_delay(ticket) if provider.hedge else None
+        if hedge_after is None:
+            failure = await send(ticket)
+        else:
+            failure = await hedged(slot, ticket, send, delay=hedge_after, log=log)
         if failure is None or ticket.terminal is not None:
             return  # complete, or somebody else ended it while the last bytes came
         failure = credentials.cleaned(failure)

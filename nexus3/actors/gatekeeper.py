@@ -1,7 +1,8 @@
 """The gates of one slot: what may be sent now, and what outcomes teach them. It owns the provider's retry state.
 
 A thin shell around the pure machines of :mod:`nexus3.actors.gates`: one set for the provider, one for each of its
-models. Everything here is synchronous and belongs to the slot, so it outlives incarnations and needs no lock.
+models. Everything here is synchronous and belongs to the slot, so it outlives incarnations and needs no lock. The caps
+on spending alone are shared with the other slots (:mod:`nexus3.actors.billing`).
 """
 
 from collections import Counter
@@ -10,22 +11,25 @@ from random import Random
 
 import msgspec
 
+from nexus3.actors.ask import Ask
+from nexus3.actors.billing import Bill, Billing, Wake
 from nexus3.actors.gates import breaker as breakers
 from nexus3.actors.gates import cooldown as cooldowns
 from nexus3.actors.gates.blame import judged
 from nexus3.actors.gates.breaker import Breaker, Permit
 from nexus3.actors.gates.budget import RetryBudget
 from nexus3.actors.gates.cooldown import Cooldown
-from nexus3.actors.gates.estimate import Estimate, Estimator, characters
+from nexus3.actors.gates.estimate import Estimate, Estimator
+from nexus3.actors.gates.hedge import Hedging
+from nexus3.actors.gates.prices import NANODOLLARS, tokens_of
 from nexus3.actors.gates.rates import Learned, Rates
-from nexus3.actors.gates.verdict import PASS, Verdict, combined
+from nexus3.actors.gates.verdict import PASS, Pass, Verdict, combined
 from nexus3.actors.resolved import ResolvedProvider
-from nexus3.actors.settings import ModelConfig
+from nexus3.actors.settings import ModelConfig, SpendSettings
 from nexus3.observe import catalog
 from nexus3.observe.log import Log
 from nexus3.wire.failures import Failure
 from nexus3.wire.messages import Usage
-from nexus3.wire.requests import CompletionRequest
 from nexus3.wire.retry_hints import rate_limits
 
 MOST_MODELS = 256
@@ -37,10 +41,11 @@ _NO_MATTER = Estimate(input_tokens=0, uncached_tokens=0, output_tokens=0, most_o
 class _Model:
     """What is known of one model at this provider."""
 
-    __slots__ = ("cooldown", "estimator", "rates", "running", "settings")
+    __slots__ = ("cooldown", "estimator", "hedging", "rates", "running", "settings")
 
     def __init__(self, now: float, settings: ModelConfig | None) -> None:
         self.cooldown = Cooldown()
+        self.hedging = Hedging()
         self.running = 0
         self.settings = settings
         self.forget(now)
@@ -56,25 +61,6 @@ class _Model:
         self.estimator = Estimator()
 
 
-class Ask:
-    """Who asks: one request for one model. Made anew when the request moves to another."""
-
-    __slots__ = ("_size", "model", "request", "settings")
-
-    def __init__(self, request: CompletionRequest, model: str, settings: ModelConfig | None) -> None:
-        self.request = request
-        self.model = model
-        self.settings = settings
-        self._size: int | None = None
-
-    @property
-    def size(self) -> int:
-        """In characters. Counted once, and only where any rate is limited."""
-        if self._size is None:
-            self._size = characters(self.request)
-        return self._size
-
-
 class Stake(msgspec.Struct, frozen=True, kw_only=True):
     """What one attempt has taken from the gates: to be given back to :meth:`Gatekeeper.ended`, once."""
 
@@ -82,15 +68,31 @@ class Stake(msgspec.Struct, frozen=True, kw_only=True):
     permit: Permit
     stretch: int
     ask: Ask
+    began: float
     estimate: Estimate | None
-    """What it took of the rates; ``None`` where none was limited."""
+    """What it took of the rates; ``None`` where neither they nor spending are limited."""
+    bill: Bill | None
+    """What it has reserved; ``None`` where no cap concerns it."""
 
 
 class Gatekeeper:
     """Asked before every attempt, told after it."""
 
-    def __init__(self, provider: ResolvedProvider, now: float, rng: Random, log: Log, counters: Counter[str]) -> None:
+    def __init__(
+        self,
+        provider: ResolvedProvider,
+        now: float,
+        rng: Random,
+        log: Log,
+        counters: Counter[str],
+        billing: Billing | None = None,
+        wake: Wake = lambda: None,
+    ) -> None:
+        """Without ``billing`` only the provider's own cap holds. ``wake`` is called when what waits for others to be
+        billed may ask again."""
         self._name = provider.name
+        self._billing = billing or Billing(SpendSettings(), log)
+        self._wake = wake
         self._rng = rng
         self._log = log
         self._counters = counters
@@ -98,6 +100,8 @@ class Gatekeeper:
         self._open_anew(provider, now)
 
     def _open_anew(self, provider: ResolvedProvider, now: float) -> None:
+        self._provider = provider
+        self._meter = self._billing.meter(provider)
         self.breaker = Breaker(provider.breaker)
         self._budget = RetryBudget(now)
         self._rates = Rates(
@@ -121,36 +125,77 @@ class Gatekeeper:
         """Whether an attempt may begin; takes nothing."""
         state = self._model(ask, now)
         verdicts = [self.breaker.ask(now), state.cooldown.ask(now)]
-        if limited := [rates for rates in (self._rates, state.rates) if rates.is_limited]:
+        limited = [rates for rates in (self._rates, state.rates) if rates.is_limited]
+        if limited or self._meter is not None:
             estimate = self._estimate(state, ask)
+            if self._meter is not None:
+                verdicts.insert(1, self._meter.ask(ask, estimate, self._wake))
             verdicts += [rates.ask(estimate, now) for rates in limited]
         return PASS if all(verdict is PASS for verdict in verdicts) else combined(verdicts)
 
     def begin(self, ask: Ask, now: float, *, is_first: bool) -> Stake:
         """An attempt begins that :meth:`ask` let pass in this very step. ``is_first`` of its request."""
+        state = self._model(ask, now)
         if is_first:
             self._budget.deposit(now)
-        state = self._model(ask, now)
+            if self._provider.hedge:
+                state.hedging.request_began()
         state.running += 1
         permit, change = self.breaker.begin(now)
         if change is not None:
             self._tell_breaker(change)
         estimate = None
-        if self._rates.is_limited or state.rates.is_limited:
+        bill = None
+        if self._is_metered(state):
             estimate = self._estimate(state, ask)
             self._rates.begin(estimate, now)
             state.rates.begin(estimate, now)
-        return Stake(model=ask.model, permit=permit, stretch=state.cooldown.begin(), ask=ask, estimate=estimate)
+            bill = None if self._meter is None else self._meter.reserve(ask, estimate)
+        return Stake(
+            model=ask.model,
+            permit=permit,
+            stretch=state.cooldown.begin(),
+            ask=ask,
+            began=now,
+            estimate=estimate,
+            bill=bill,
+        )
+
+    def _is_metered(self, state: _Model) -> bool:
+        return self._meter is not None or self._rates.is_limited or state.rates.is_limited
 
     def _estimate(self, state: _Model, ask: Ask) -> Estimate:
-        if self._rates.counts_tokens or state.rates.counts_tokens:
-            return state.estimator.estimate(ask.size, ask.request.max_tokens)
+        if self._meter is not None or self._rates.counts_tokens or state.rates.counts_tokens:
+            return state.estimator.estimate(ask.size, ask.max_tokens)
         return _NO_MATTER
+
+    # -- beside it
+
+    def hedge_delay(self, ask: Ask, *, queued: int, now: float) -> float | None:
+        """Seconds after which an attempt that begins now is sent a second time, if nothing has come by then; ``None``
+        where it is not. ``queued`` requests wait for a place."""
+        if not self._provider.hedge:
+            return None
+        hedging = self._model(ask, now).hedging
+        return hedging.delay(breaker=self.breaker.state, budget=self.budget(now), queued=queued)
+
+    def begin_hedge(self, ask: Ask, *, queued: int, now: float) -> Stake | None:
+        """The delay is over: a second attempt begins, if all gates still let it; takes its price."""
+        if not isinstance(self.ask(ask, now), Pass):
+            return None
+        hedging = self._model(ask, now).hedging
+        if not hedging.spend(breaker=self.breaker.state, budget=self.budget(now), queued=queued):
+            return None
+        self._budget.spend("hedge", now)  # there is more than its price left, or it would not be spent
+        self._counters["hedges"] += 1
+        return self.begin(ask, now, is_first=False)
 
     # -- during and after it
 
     def answered(self, stake: Stake, now: float) -> None:
         """The first content came."""
+        if self._provider.hedge and (state := self._models.get(stake.model)) is not None:
+            state.hedging.observe(now - stake.began)
         change = self.breaker.answered(stake.permit, now)
         if change is not None:
             self._tell_breaker(change)
@@ -177,20 +222,25 @@ class Gatekeeper:
     ) -> bool:
         """The attempt is over: ``None`` is an answer that came whole. True where the model begins to cool down.
 
-        ``time_given`` is the request's whole time, ``lag`` how long this process itself stood still; both in seconds.
+        ``usage`` is what the provider stated, also of an answer that broke off. ``time_given`` is the request's whole
+        time, ``lag`` how long this process itself stood still; both in seconds.
         """
         change = self.breaker.ended(stake.permit, judged(failure, time_given=time_given, lag=lag), now, self._rng)
         if change is not None:
             self._tell_breaker(change)
+        was_served = sent and not (failure is not None and failure.status is not None and failure.status >= 400)
+        if stake.bill is not None:
+            stake.bill.settle(usage, served=was_served, whole=failure is None)
+        if failure is not None:
+            usage = None  # what it states of a part teaches the rates nothing
         state = self._models.get(stake.model)
         if state is None:
             return False
         state.running -= 1
         if stake.estimate is not None:
-            was_served = sent and not (failure is not None and failure.status is not None and failure.status >= 400)
             for rates in (self._rates, state.rates):
                 rates.ended(stake.estimate, usage, sent=was_served, now=now)
-            if failure is None and usage is not None and stake.estimate is not _NO_MATTER:
+            if usage is not None and stake.estimate is not _NO_MATTER:
                 state.estimator.learn(stake.ask.size, usage)
         cooling = state.cooldown.ended(stake.stretch, failure, now)
         if cooling is not None:
@@ -205,6 +255,17 @@ class Gatekeeper:
         if outcome != "granted":
             self._counters["budget.denied"] += 1
         return outcome == "granted"
+
+    def priced(self, ask: Ask, usage: Usage | None) -> Usage | None:
+        """The usage of an answer with its cost, where the provider stated none and the price is known: by the model's
+        settings, or, under a cap on money, by the price list."""
+        if usage is None or usage.cost is not None:
+            return usage
+        if ask.prices is None and (self._meter is None or not self._meter.counts_money(ask)):
+            return usage
+        tokens = tokens_of(usage)
+        cost = None if tokens is None else self._billing.price(ask, tokens, self._provider)
+        return usage if cost is None else msgspec.structs.replace(usage, cost=cost / NANODOLLARS)
 
     # -- inspection
 

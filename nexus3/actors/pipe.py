@@ -50,6 +50,11 @@ class Pipe:
 
     # -- the work's end
 
+    @property
+    def has_room(self) -> bool:
+        """An :meth:`offer` made now would be taken."""
+        return not self._closed and not self._left and len(self._batches) < self.capacity
+
     def offer(self, batch: Batch) -> bool:
         """Put a batch without waiting; false where there is no room, or an end is closed."""
         if self._closed or self._left or len(self._batches) >= self.capacity:

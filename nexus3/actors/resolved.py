@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nexus3.actors.limits import Limits
 from nexus3.actors.secrets import KeySource, Secret
-from nexus3.actors.settings import BreakerMode, StreamMode
+from nexus3.actors.settings import BreakerMode, SpendCap, StreamMode
 from nexus3.wire.catalog import AuthMethod, ProviderType, Quirks
 from nexus3.wire.messages import JsonObject
 
@@ -39,6 +39,7 @@ class ResolvedProvider:
     stream: StreamMode
     requests_per_minute: float | None
     tokens_per_minute: float | None
+    spend_cap: SpendCap | None
     breaker: BreakerMode
     hedge: bool
     allow_insecure_http: bool

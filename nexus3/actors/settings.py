@@ -43,6 +43,32 @@ class Prices(Settings):
     cache_write: Annotated[float | None, Field(ge=0, allow_inf_nan=False, strict=True)] = None
 
 
+class SpendCap(Settings):
+    """The most that may be spent while the supervisor lives. Give tokens, dollars, or both."""
+
+    tokens: Count | None = None
+    """Input and output together, cache reads included."""
+    dollars: Positive | None = None
+
+    @model_validator(mode="after")
+    def _caps_something(self) -> Self:
+        if self.tokens is None and self.dollars is None:
+            raise ValueError("give tokens, dollars, or both")
+        return self
+
+
+class SpendSettings(Settings):
+    """What may be spent in a whole supervisor. They stand in its section of the configuration."""
+
+    spend_cap: SpendCap | None = None
+    """For all requests together."""
+    caller_spend_caps: dict[Text, SpendCap] = Field(default_factory=dict)
+    """By the name of the caller; under ``*`` that of each caller who is not named here. Requests that name no caller
+    count as one caller."""
+    on_unknown_price: Literal["refuse", "notice"] = "refuse"
+    """What becomes of a request under a cap on money whose price is not known."""
+
+
 def _read_reasoning(value: object) -> object:
     """As in a request, but ``False`` asks for nothing: that is what the original's configuration means by it."""
     if isinstance(value, bool):
@@ -76,6 +102,7 @@ class ModelDefaults(Settings):
     """For this model alone, within the provider's."""
     tokens_per_minute: Positive | None = None
     prices: Prices | None = None
+    """They come before any price list, and put the cost on the usage of answers whose provider does not state it."""
     context_window: Count | None = None
     """In tokens. Not enforced: kept for applications that choose or compact by it."""
     guidance: str | None = None
@@ -175,6 +202,8 @@ class ProviderConfig(CommonLimits):
     """Idle connections that are kept; ``None`` is ``max_connections``."""
     requests_per_minute: Positive | None = None
     tokens_per_minute: Positive | None = None
+    spend_cap: SpendCap | None = None
+    """For this provider alone, within the supervisor's."""
     breaker: BreakerMode = "on"
     hedge: Flag = False
     """Send a slow request a second time and take whichever answers first. Both may be billed."""

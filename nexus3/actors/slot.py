@@ -8,12 +8,14 @@ import math
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from copy import copy
 from random import Random
 from typing import Literal
 
 import trio
 
 from nexus3.actors.alarm import Alarm
+from nexus3.actors.billing import Billing
 from nexus3.actors.fate import fate_of
 from nexus3.actors.gatekeeper import Gatekeeper
 from nexus3.actors.gates.retry import MIN_ATTEMPT
@@ -27,8 +29,9 @@ from nexus3.observe import catalog
 from nexus3.observe.genai import ESTABLISHED, GenAI
 from nexus3.observe.log import Line, Log
 from nexus3.observe.settled import settled_attributes
-from nexus3.wire.events import MAYBE_BILLED_TWICE, Notice, StreamComplete, StreamFailed, Terminal
+from nexus3.wire.events import MAYBE_BILLED_TWICE, UNKNOWN_PRICE, Notice, StreamComplete, StreamFailed, Terminal
 from nexus3.wire.failures import Failure, fail
+from nexus3.wire.messages import Usage
 
 ChildState = Literal["starting", "ready", "restarting", "parked", "stopped"]
 """As the supervisor words it; spelled again here because neither side imports the other."""
@@ -48,8 +51,14 @@ class Slot:
     """One configured provider. Lives as long as its supervisor."""
 
     def __init__(
-        self, provider: ResolvedProvider, log: Log, names: GenAI = ESTABLISHED, rng: Random | None = None
+        self,
+        provider: ResolvedProvider,
+        log: Log,
+        names: GenAI = ESTABLISHED,
+        rng: Random | None = None,
+        billing: Billing | None = None,
     ) -> None:
+        """``rng`` and ``billing`` are the supervisor's; without them the slot has its own."""
         self.name = provider.name
         self.provider = provider
         limits = provider.limits
@@ -69,7 +78,7 @@ class Slot:
         self.restarts = 0
         self.counters: Counter[str] = Counter()
         dice = rng or Random()  # noqa: S311 - jitter, no secret
-        self.gates = Gatekeeper(provider, trio.current_time(), dice, log, self.counters)
+        self.gates = Gatekeeper(provider, trio.current_time(), dice, log, self.counters, billing, self._wake)
         self.move_on: Callable[[Ticket, Failure], bool] = lambda _ticket, _failure: False
         """Finds another slot for a ticket that failed here before any content; the front desk's. True where it did."""
         self.tap: Tap | None = None
@@ -167,7 +176,7 @@ class Slot:
     def let_go(self, ticket: Ticket) -> None:
         """Forget a ticket that another slot takes over. Its place, if it has one, it gives back when its work ends;
         its stake in the gates here and now, while it is known how the attempt ended."""
-        self._take_stake(ticket)
+        self.take_stake(ticket)
         self.tickets.pop(ticket.id, None)
         self.mailbox.remove(ticket)
         if not self.tickets:
@@ -208,6 +217,10 @@ class Slot:
             if self._idle.is_set():  # others may be waiting for this one
                 self._idle = trio.Event()
             await self._idle.wait()
+
+    def _wake(self) -> None:
+        if self.mailbox:
+            self._work.set()
 
     # -- deadlines
 
@@ -314,12 +327,13 @@ class Slot:
         """
         now = trio.current_time()
         waiting = set[str]()
+        waiting_callers = set[str | None]()
         refused = dict[Ticket, Failure]()
         opens_at = math.inf
 
         def may_go(ticket: Ticket) -> bool:
             nonlocal opens_at
-            if ticket.model in waiting:
+            if ticket.model in waiting or ticket.caller in waiting_callers:
                 return False
             match self._may_start(ticket, now):
                 case Pass():
@@ -327,8 +341,11 @@ class Slot:
                 case Refuse(failure):
                     refused[ticket] = failure
                     return True
-                case Wait(until=until):
-                    waiting.add(ticket.model)
+                case Wait(until=until, is_callers=is_callers):
+                    if is_callers:
+                        waiting_callers.add(ticket.caller)
+                    else:
+                        waiting.add(ticket.model)
                     if until is not None:
                         opens_at = min(opens_at, until)
                     return False
@@ -345,6 +362,8 @@ class Slot:
 
     def _begin(self, ticket: Ticket, now: float) -> None:
         ticket.stake = self.gates.begin(ticket.ask, now, is_first=not ticket.attempts)
+        if ticket.stake.bill is not None and ticket.stake.bill.lacks_price and not ticket.attempts_here:
+            ticket.pending_notices.append(_UNKNOWN_PRICE)
         ticket.state = "running"
         ticket.sent = False  # what an earlier attempt sent has had its answer
         ticket.started_at = ticket.started_at or now
@@ -369,10 +388,14 @@ class Slot:
 
     def release(self, ticket: Ticket) -> None:
         """The ticket's work has ended, whatever became of it: its place is free."""
-        self.running.discard(ticket)
-        self._take_stake(ticket)
+        self.free_place(ticket)
+        self.take_stake(ticket)
         if ticket.state == "running" and ticket.id in self.tickets:
             self.start = None  # it was cancelled, and so is the whole generation: what comes now waits for the next
+
+    def free_place(self, ticket: Ticket) -> None:
+        """Give back a place; nothing happens where it has none."""
+        self.running.discard(ticket)
         if self.mailbox:
             self._work.set()
         self._leaving.pop(ticket, None)
@@ -381,8 +404,29 @@ class Slot:
             if not self.tickets:
                 self._became_idle()
 
-    def _take_stake(self, ticket: Ticket) -> None:
-        """What the attempt had taken from the gates goes back to them, with what came of it."""
+    def hedge_delay(self, ticket: Ticket) -> float | None:
+        """Seconds after which an attempt that begins now is sent a second time; ``None`` where it is not."""
+        return self.gates.hedge_delay(ticket.ask, queued=len(self.mailbox), now=trio.current_time())
+
+    def begin_hedge(self, ticket: Ticket) -> Ticket | None:
+        """A copy of a running ticket, for a second attempt beside the first, with a place and a stake of its own to be
+        given back; ``None`` where none may begin now. Nobody who waits is made to wait longer by it."""
+        now = trio.current_time()
+        if not self._free_places():
+            return None
+        stake = self.gates.begin_hedge(ticket.ask, queued=len(self.mailbox), now=now)
+        if stake is None:
+            return None
+        second = copy(ticket)
+        second.stake = stake
+        second.sent = False
+        second.decoder = None
+        second.untold, second.pending_notices = [], []
+        self.running.add(second)
+        return second
+
+    def take_stake(self, ticket: Ticket) -> None:
+        """What the attempt had taken from the gates goes back to them, with what came of it. Once."""
         stake, ticket.stake = ticket.stake, None
         if stake is None:
             return
@@ -392,7 +436,7 @@ class Slot:
         begins_to_cool = self.gates.ended(
             stake,
             failure,
-            terminal.usage if isinstance(terminal, StreamComplete) else None,
+            _usage_of(ticket),
             sent=ticket.sent,
             time_given=ticket.deadline - ticket.accepted_at,
             now=trio.current_time(),
@@ -485,6 +529,9 @@ class Slot:
         outcome = "completed" if isinstance(terminal, StreamComplete) else terminal.error.kind
         self.counters["settled"] += 1
         self.counters[f"outcome.{outcome}"] += 1
+        if isinstance(terminal, StreamComplete) and ticket.stake is not None and ticket.stake.bill is not None:
+            # At once, not when the connection is drained: who goes on from this answer is asked by what it cost.
+            ticket.stake.bill.settle(terminal.usage, served=True, whole=True)
         if not self.tickets:
             self._idle.set()
         if ticket in self.running and ticket.scope is not None:
@@ -538,6 +585,17 @@ class Slot:
                 pass
 
 
+def _usage_of(ticket: Ticket) -> Usage | None:
+    """What the provider has stated of the last attempt."""
+    if isinstance(ticket.terminal, StreamComplete):
+        return ticket.terminal.usage
+    return None if ticket.decoder is None else ticket.decoder.usage
+
+
 _PARKED = fail("unavailable", "parked", "The provider's actor crashed too often and is parked for a while.")
+
+_UNKNOWN_PRICE = Notice(
+    UNKNOWN_PRICE, "The price of this model is not known: what the request costs counts in no cap on money."
+)
 
 _INTERRUPTED = fail("actor_crashed", "interrupted", "The incarnation ended.", retryable=True)

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from nexus3.actors.billing import AccountSnapshot
 from nexus3.actors.slot import ChildState, Slot
 
 
@@ -40,6 +41,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     counters: dict[str, int]
     """``accepted``, ``settled``, ``requeued``, ``backstop``, ``outcome.<kind>`` over all children, and
     ``dead_letter.<reason>``."""
+    spending: tuple[AccountSnapshot, ...] = ()
+    """Every account that has a cap: the supervisor's, the providers', the callers'."""
 
 
 class Supervised(Protocol):
@@ -54,7 +57,11 @@ class Supervised(Protocol):
 
 
 def take_snapshot(
-    slots: Mapping[str, Slot], children: Mapping[str, Supervised], others: Counter[str], clock: Callable[[], float]
+    slots: Mapping[str, Slot],
+    children: Mapping[str, Supervised],
+    others: Counter[str],
+    clock: Callable[[], float],
+    spending: tuple[AccountSnapshot, ...] = (),
 ) -> Snapshot:
     """A copy; synchronous. ``others`` are counters beside the slots' own. ``clock`` is trio's; it may have
     stopped.
@@ -70,7 +77,7 @@ def take_snapshot(
         for name, child in children.items()
         if name not in slots
     }
-    return Snapshot(children=providers | tasks, counters=dict(counters))
+    return Snapshot(children=providers | tasks, counters=dict(counters), spending=spending)
 
 
 def _provider(slot: Slot, clock: Callable[[], float]) -> ChildSnapshot:

@@ -12,7 +12,8 @@ from typing import Literal
 import msgspec
 import trio
 
-from nexus3.actors.gatekeeper import Ask, Stake
+from nexus3.actors.ask import Ask
+from nexus3.actors.gatekeeper import Stake
 from nexus3.actors.pipe import Batch, Pipe
 from nexus3.actors.route import Route
 from nexus3.actors.tap import Tap
@@ -37,12 +38,14 @@ class Ticket:
     __slots__ = (
         "_pipe",
         "accepted_at",
+        "announced",
         "ask",
         "asked",
         "attempt_failure",
         "attempts",
         "attempts_here",
         "caller",
+        "claim",
         "context",
         "crashes",
         "deadline",
@@ -112,8 +115,13 @@ class Ticket:
         self.untold: list[StreamEvent] = []
         """Moves and beginnings of attempts that the reader was not told of yet."""
         self.crashes = 0
+        self.announced = False
+        """The reader was told that the current attempt began."""
         self.sent = False
         """The current attempt may have reached the provider."""
+        self.claim: Callable[[], Ticket] | None = None
+        """Where two attempts of one request run side by side, each on a copy of its ticket, they call this before they
+        hand anything to the reader: it returns the ticket itself to the first, and raises in the other."""
         self.emitted = False
         """Content has been handed to the caller: nothing may be repeated from here on."""
         self.decoder: Decoder | None = None
@@ -166,6 +174,11 @@ class Ticket:
         self.untold.append(AttemptStarted(self.attempts, self.provider, self.model))
         if self._pipe.offer(self.untold):
             self.untold = []
+
+    @property
+    def has_room(self) -> bool:
+        """The reader is not behind: :meth:`offer` would take something now."""
+        return self._pipe.has_room
 
     def offer(self, events: Batch) -> bool:
         """Hand events to the reader if there is room: the fast way, without a checkpoint. The list changes owner."""

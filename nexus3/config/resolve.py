@@ -72,6 +72,7 @@ def _resolve(name: str, config: ProviderConfig, environ: Mapping[str, str]) -> R
         stream=config.stream,
         requests_per_minute=config.requests_per_minute,
         tokens_per_minute=config.tokens_per_minute,
+        spend_cap=config.spend_cap,
         breaker=config.breaker,
         hedge=config.hedge,
         allow_insecure_http=config.allow_insecure_http,

@@ -1,17 +1,34 @@
 """The configuration as a whole. Its parts are defined by those who act on them, and collected here."""
 
 import re
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from nexus3.actors.limits import Settings, refuse_unknown_keys
-from nexus3.actors.settings import ModelConfig, ModelTarget, NestedModel, Prices, ProviderConfig
+from nexus3.actors.limits import Settings
+from nexus3.actors.settings import (
+    ModelConfig,
+    ModelTarget,
+    NestedModel,
+    Prices,
+    ProviderConfig,
+    SpendCap,
+    SpendSettings,
+)
 from nexus3.config.models import resolve_model, unknown_model
-from nexus3.supervisor.settings import SupervisorSettings
+from nexus3.supervisor.settings import SupervisorSettings as SupervisionSettings
 from nexus3.wire.nearest import did_you_mean, quoted
 
-__all__ = ["Config", "ModelConfig", "ModelTarget", "NestedModel", "Prices", "ProviderConfig", "SupervisorSettings"]
+__all__ = [
+    "Config",
+    "ModelConfig",
+    "ModelTarget",
+    "NestedModel",
+    "Prices",
+    "ProviderConfig",
+    "SpendCap",
+    "SupervisorSettings",
+]
 
 _PROVIDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -23,8 +40,8 @@ _OF_THE_ORIGINAL_APPLICATION = frozenset(
 )  # fmt: skip
 
 
-def _supervisor_keys(value: object) -> object:
-    return refuse_unknown_keys(value, set(SupervisorSettings.model_fields))
+class SupervisorSettings(SupervisionSettings, SpendSettings):
+    """How hard the supervisor tries, and what it may spend: what concerns the whole block."""
 
 
 class Config(Settings):
@@ -37,7 +54,7 @@ class Config(Settings):
     """For requests that name no model."""
     providers: dict[str, ProviderConfig] = Field(default_factory=dict)
     models: dict[str, ModelConfig] = Field(default_factory=dict)
-    supervisor: Annotated[SupervisorSettings, BeforeValidator(_supervisor_keys)] = SupervisorSettings()
+    supervisor: SupervisorSettings = SupervisorSettings()
 
     @model_validator(mode="before")
     @classmethod

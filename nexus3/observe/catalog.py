@@ -98,6 +98,12 @@ REQUEST_RETRYING = LogEvent(
 REQUEST_REQUEUED = LogEvent(
     "request.requeued", "warning", ("request", "actor", "crashes"), "The actor crashed; the request waits for the next."
 )
+REQUEST_HEDGED = LogEvent(
+    "request.hedged",
+    "info",
+    ("request", "actor", "attempt", "delay"),
+    "Nothing came within `delay` seconds, which is long for this model: it was sent a second time beside the first.",
+)
 REQUEST_MOVED = LogEvent(
     "request.moved",
     "warning",
@@ -139,6 +145,13 @@ COOLDOWN_SET = LogEvent(
 COOLDOWN_OVER = LogEvent("cooldown.over", "info", ("actor", "model"), "A throttled model is asked at full pace again.")
 BUDGET_EXHAUSTED = LogEvent(
     "budget.exhausted", "warning", ("actor",), "Too many retries for so few requests: failures go out as they are."
+)
+SPEND_CAPPED = LogEvent(
+    "spend.capped",
+    "warning",
+    ("actor", "holder", "account", "reason"),
+    "A cap on spending turns requests away: of the supervisor, a provider or a caller, as `holder` says; `account` is"
+    " the name. Said once for each cap.",
 )
 LIMIT_LEARNED = LogEvent(
     "limit.learned",

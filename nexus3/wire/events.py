@@ -133,6 +133,11 @@ MODEL_CHANGED = "model_changed"
 """The provider answered with another model than the one asked."""
 MAYBE_BILLED_TWICE = "maybe_billed_twice"
 """The request was sent again after it may have reached the provider."""
+HEDGED = "hedged"
+"""No answer came in the usual time: the request was sent a second time beside the first. The first to say anything
+counts; what the other one costs is not known."""
+UNKNOWN_PRICE = "unknown_price"
+"""What this costs is not known, and so not in the balance of a cap on money. (As a reason: it was refused for that.)"""
 
 
 class StreamComplete(msgspec.Struct, frozen=True):

@@ -278,4 +278,4 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
     cost: float | None = None
-    """In US dollars, where the provider states it."""
+    """In US dollars: as the provider states it; else, on the terminal event, where prices are configured or capped."""

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from nexus3.actors.gatekeeper import Ask
+from nexus3.actors.ask import Ask
 from nexus3.actors.gates.verdict import PASS
 from nexus3.actors.pipe import Pipe
 from nexus3.actors.settings import ProviderConfig

@@ -45,6 +45,10 @@ REACHES: dict[str, tuple[object, Read]] = {
     "stream": ("never", lambda resolved: resolved.stream),
     "requests_per_minute": (30, lambda resolved: resolved.requests_per_minute),
     "tokens_per_minute": (40_000, lambda resolved: resolved.tokens_per_minute),
+    "spend_cap": (
+        {"tokens": 5},
+        lambda resolved: resolved.spend_cap and resolved.spend_cap.model_dump(exclude_none=True),
+    ),
     "breaker": ("observe", lambda resolved: resolved.breaker),
     "hedge": (True, lambda resolved: resolved.hedge),
     "allow_insecure_http": (True, lambda resolved: resolved.allow_insecure_http),

@@ -77,6 +77,9 @@ def test_the_supervisor_tries_five_times_in_half_a_minute_then_parks() -> None:
         "cancel_grace": 2.0,
         "shutdown_timeout": 30.0,
         "auto_shutdown": "never",
+        "spend_cap": None,
+        "caller_spend_caps": {},
+        "on_unknown_price": "refuse",
     }
     given = {
         "strategy": "rest_for_one",
@@ -95,6 +98,9 @@ def test_the_supervisor_tries_five_times_in_half_a_minute_then_parks() -> None:
         "cancel_grace": 9.5,
         "shutdown_timeout": 10.5,
         "auto_shutdown": "all_significant",
+        "spend_cap": {"tokens": 1000, "dollars": 2.5},
+        "caller_spend_caps": {"planner": {"tokens": 10, "dollars": None}},
+        "on_unknown_price": "notice",
     }
     assert Config.model_validate({"supervisor": given}).supervisor.model_dump() == given
 

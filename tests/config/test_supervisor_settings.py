@@ -14,6 +14,7 @@ from nexus3.config.schema import SupervisorSettings
 from nexus3.loopback import Answer
 from nexus3.testing import HANG, House, Opening, Pause, crash, open_house
 from nexus3.testing.network import opens_at_once
+from tests.actors import test_spend
 from tests.actors.house import HELLO, ask
 
 NAMES = ("one", "two", "three")
@@ -256,6 +257,9 @@ TESTED = {
     "cancel_grace": test_cancel_grace,
     "shutdown_timeout": test_shutdown_timeout,
     "auto_shutdown": test_auto_shutdown,
+    "spend_cap": test_spend.test_a_supervisor_s_cap_is_for_all_its_providers_together,
+    "caller_spend_caps": test_spend.test_a_caller_has_the_cap_of_its_name_else_that_of_every_caller,
+    "on_unknown_price": test_spend.test_or_it_goes_through_and_is_told_and_counted,
 }
 
 

@@ -12,10 +12,10 @@ BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
 
 
 def test_there_are_examples() -> None:
-    assert len(BLOCKS) == 3
+    assert len(BLOCKS) == 4
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=["fallback", "breaker", "pace"])
+@pytest.mark.parametrize("block", BLOCKS, ids=["fallback", "breaker", "pace", "spend"])
 def test_an_example_runs_as_it_stands(block: str) -> None:
     ran = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", block],

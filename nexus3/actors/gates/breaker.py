@@ -134,10 +134,6 @@ class Breaker:
             case _:
                 assert_never(self.state)
 
-    def forget_probe(self) -> None:
-        """The incarnation died with everything that was running: the probe will not come back."""
-        self._probe = None
-
     def _may_probe(self, now: float) -> bool:
         match self.state:
             case "closed":

@@ -97,11 +97,6 @@ class Cooldown:
         self._doublings += 1
         return self._cool(seconds, now, asked=False)
 
-    def forget_running(self) -> None:
-        """The incarnation died with everything that was running: none of it will be reported."""
-        self.stretch += 1
-        self._running = 0
-
     def _recovered(self) -> Change | None:
         self._doublings = 0
         self._bare.clear()

@@ -32,8 +32,8 @@ class Hedging:
         self._credit = 0.0
 
     def observe(self, first_event_after: float) -> None:
-        """An attempt's first event came ``first_event_after`` seconds after it was sent. Both of a hedged pair count
-        where both are known; the loser, cancelled, is not."""
+        """An attempt's first event came ``first_event_after`` seconds after it began. Of a hedged pair only the winner
+        counts: how long the other would have taken is not known."""
         self._waits.append(first_event_after)
 
     def request_began(self) -> None:
@@ -44,7 +44,7 @@ class Hedging:
         """Seconds after which a request that has no event yet is sent again; ``None`` where it must not be.
 
         ``budget`` is what the retry budget holds, ``queued`` how many wait for a place: a hedge must take none of
-        theirs. Ask when the attempt is sent, and again, by :meth:`spend`, when the delay is over.
+        theirs. Ask when the attempt begins, and again, by :meth:`spend`, when the delay is over.
         """
         if len(self._waits) < SAMPLES or not self._is_affordable(breaker, budget, queued):
             return None

@@ -33,6 +33,11 @@ PriceList = Callable[[str, str, Tokens, float], int | None]
 """Provider type, model id, tokens, seconds since the epoch -> nanodollars; ``None`` where it does not know."""
 
 
+def nothing_listed(_type: str, _model: str, _tokens: Tokens, _now: float, /) -> int | None:
+    """The price list of those who have none."""
+    return None
+
+
 def tokens_of(usage: Usage) -> Tokens | None:
     """``None`` where the provider did not state both input and output."""
     if usage.input_tokens is None or usage.output_tokens is None:
@@ -86,7 +91,7 @@ def price_list() -> PriceList:
     try:
         genai_prices = import_module("genai_prices")
     except ImportError:
-        return lambda _type, _model, _tokens, _now: None
+        return nothing_listed
 
     def listed(provider_type: str, model: str, tokens: Tokens, wall_now: float) -> int | None:
         usage = genai_prices.Usage(

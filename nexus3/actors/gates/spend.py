@@ -9,13 +9,14 @@ Where an account has a cap on money and a price is not known, that is said, as t
 refused, or goes through with a notice. It is never taken for free: it counts in tokens, and as one that has no price.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import msgspec
 
 from nexus3.actors.gates.prices import NANODOLLARS
 from nexus3.actors.gates.verdict import PASS, Refuse, Verdict, Wait, combined
+from nexus3.wire.events import UNKNOWN_PRICE
 from nexus3.wire.failures import fail
 
 Holder = Literal["supervisor", "provider", "caller"]
@@ -23,8 +24,9 @@ Account = tuple[Holder, str]
 """Whose cap it is: what holds it, and the name; a supervisor's has none."""
 OnUnknownPrice = Literal["refuse", "notice"]
 
-UNKNOWN_PRICE = "unknown_price"
-"""The reason of the refusal, and the code of the notice."""
+SUPERVISOR: Account = ("supervisor", "")
+EVERY_CALLER: Account = ("caller", "*")
+"""Its cap is that of each caller who has none of his own; nothing is ever charged to it."""
 
 
 class Cap(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +52,7 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Balance(msgspec.Struct, kw_only=True):
-    """How one account stands."""
+    """How one account stands. What is reserved is not spent yet."""
 
     tokens: int = 0
     """Spent."""
@@ -62,34 +64,49 @@ class Balance(msgspec.Struct, kw_only=True):
 
 
 class Spending:
-    """The accounts of one supervisor. Outlives incarnations. Only accounts that have a cap are kept."""
+    """The accounts of one supervisor. Outlives incarnations. Only accounts that have a cap are kept; where every caller
+    has one, that is an account for each name that was ever charged."""
 
     def __init__(self, caps: Mapping[Account, Cap], *, on_unknown_price: OnUnknownPrice = "refuse") -> None:
         self.on_unknown_price: OnUnknownPrice = on_unknown_price
-        self.balances: dict[Account, Balance] = {account: Balance() for account in caps}
-        self._caps = dict(caps)
+        self.balances: dict[Account, Balance] = {}
+        self._caps = dict[Account, Cap]()
+        for account, cap in caps.items():
+            self.set_cap(account, cap)
         self._numbers = 0
         self._open: dict[int, Reservation] = {}
 
     def counts_money(self, accounts: tuple[Account, ...]) -> bool:
         """Whether any of them has a cap on money, so that a price must be looked up."""
-        return any(self._caps[account].nanodollars is not None for account in accounts if account in self._caps)
+        return any(cap.nanodollars is not None for _, cap in self._capped(accounts))
+
+    def cap_of(self, account: Account) -> Cap | None:
+        """Its own, or for a caller that of every caller; ``None`` is none."""
+        cap = self._caps.get(account)
+        return self._caps.get(EVERY_CALLER) if cap is None and account[0] == "caller" else cap
 
     def ask(self, accounts: tuple[Account, ...], expected: Amount) -> Verdict:
         """Whether an attempt may begin that is charged to all of ``accounts``; changes nothing.
 
         It waits where only the reservations of running attempts stand in its way: they may turn out to need less.
         """
-        return combined(self._ask(account, expected) for account in accounts if account in self._caps)
+        return combined(self._ask(account, cap, expected) for account, cap in self._capped(accounts))
+
+    def refuser(self, accounts: tuple[Account, ...], expected: Amount) -> Account | None:
+        """The account by whose cap :meth:`ask` refuses."""
+        refusing = (
+            account for account, cap in self._capped(accounts) if isinstance(self._ask(account, cap, expected), Refuse)
+        )
+        return next(refusing, None)
 
     def reserve(self, accounts: tuple[Account, ...], expected: Amount) -> Reservation:
         """An attempt begins that :meth:`ask` let pass."""
         self._numbers += 1
-        kept = tuple(account for account in accounts if account in self._caps)
+        kept = tuple(account for account, _ in self._capped(accounts))
         reservation = Reservation(number=self._numbers, accounts=kept, amount=expected)
         self._open[reservation.number] = reservation
         for account in kept:
-            balance = self.balances[account]
+            balance = self.balances.setdefault(account, Balance())
             balance.reserved_tokens += expected.tokens
             balance.reserved_nanodollars += expected.nanodollars or 0
         return reservation
@@ -110,13 +127,23 @@ class Spending:
             else:
                 balance.nanodollars += used.nanodollars
 
-    def set_cap(self, account: Account, cap: Cap) -> None:
-        """Give an account another cap, or its first one; what was spent stays."""
+    def set_cap(self, account: Account, cap: Cap | None) -> None:
+        """Give an account another cap, its first one, or none any more; what was spent stays."""
+        if cap is None:
+            self._caps.pop(account, None)
+            return
         self._caps[account] = cap
-        self.balances.setdefault(account, Balance())
+        if account != EVERY_CALLER:
+            self.balances.setdefault(account, Balance())
 
-    def _ask(self, account: Account, expected: Amount) -> Verdict:
-        cap, balance = self._caps[account], self.balances[account]
+    def _capped(self, accounts: tuple[Account, ...]) -> Iterator[tuple[Account, Cap]]:
+        for account in accounts:
+            cap = self.cap_of(account)
+            if cap is not None:
+                yield account, cap
+
+    def _ask(self, account: Account, cap: Cap, expected: Amount) -> Verdict:
+        balance = self.balances.get(account, _UNTOUCHED)
         verdict = _fits(account, "tokens", cap.tokens, balance.tokens, balance.reserved_tokens, expected.tokens)
         if cap.nanodollars is None or isinstance(verdict, Refuse):
             return verdict
@@ -134,6 +161,9 @@ class Spending:
             expected.nanodollars,
         )
         return combined((verdict, money))
+
+
+_UNTOUCHED = Balance()
 
 
 def used_by(expected: Amount, *, sent: bool, tokens: int | None, nanodollars: int | None) -> Amount:
@@ -157,9 +187,13 @@ def _fits(
         f"reserved, and this request may take {expected / scale:g}."
     )
     failure = fail("quota", f"{account[0]}_{unit}_cap", problem)
-    return Refuse(failure) if spent + expected > cap else Wait(None, failure)
+    if spent + expected > cap:
+        return Refuse(failure)
+    return Wait(None, failure, is_callers=account[0] == "caller")
 
 
 def _whose(account: Account) -> str:
     holder, name = account
-    return "This supervisor" if holder == "supervisor" else f"The {holder} {name!r}"
+    if holder == "supervisor":
+        return "This supervisor"
+    return f"The {holder} {name!r}" if name else "A caller without a name"

@@ -20,6 +20,8 @@ class Wait(msgspec.Struct, frozen=True):
     whenever one ends. Each has a deadline, so that comes."""
     failure: Failure
     """How the request ends where it cannot wait that long."""
+    is_callers: bool = False
+    """What it waits for is the caller's own: it stands in the way of no other's requests."""
 
 
 class Refuse(msgspec.Struct, frozen=True):

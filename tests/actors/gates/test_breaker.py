@@ -119,14 +119,10 @@ def test_a_probe_cut_after_its_first_event_still_speaks_against_the_provider() -
     assert change == Change(before="half_open", after="open", failures=1, seconds=10.0)
 
 
-@pytest.mark.parametrize("lost", ["neutral", "crash"])
-def test_a_probe_without_a_verdict_leaves_its_place_to_the_next(lost: str) -> None:
+def test_a_probe_without_a_verdict_leaves_its_place_to_the_next() -> None:
     breaker = opened()
     probe, _ = breaker.begin(5.0)
-    if lost == "crash":
-        breaker.forget_probe()
-    else:
-        assert breaker.ended(probe, "neutral", 5.5, DICE) is None
+    assert breaker.ended(probe, "neutral", 5.5, DICE) is None
     assert (breaker.state, breaker.ask(5.5)) == ("half_open", PASS)
 
 
@@ -280,8 +276,9 @@ def test_no_walk_leaves_the_rules(mode: str, steps: int) -> None:
             if witness.state == "half_open" and begun_in == stretch and permit.is_probe and how == "failure":
                 assert change is not None
             heed(change)
-        else:
-            breaker.forget_probe()
+        else:  # the incarnation dies with all that runs on it
+            for permit, _ in running.values():
+                heed(breaker.ended(permit, "neutral", now, rng))
             running.clear()
             probe = None
         assert breaker.until >= until

@@ -143,19 +143,6 @@ def test_a_shorter_one_than_a_second_has_no_slow_start() -> None:
     assert report(Cooldown(), throttled(0.0), 5.0) is None
 
 
-def test_it_survives_a_crash_and_the_places_of_the_dead_are_free() -> None:
-    cooldown = Cooldown()
-    report(cooldown, throttled(30.0), 0.0)
-    [lost] = admitted(cooldown, 30.0)
-    cooldown.forget_running()
-    assert len(admitted(cooldown, 30.0)) == 1
-    cooldown.ended(lost, None, 30.0)
-    assert reason(cooldown.ask(30.0)) == "slow_start"
-    report(cooldown, throttled(20.0), 30.0)
-    cooldown.forget_running()
-    assert reason(cooldown.ask(49.0)) == "cooldown"
-
-
 def test_idle_is_what_can_be_dropped() -> None:
     cooldown = Cooldown()
     assert cooldown.is_idle(0.0)
@@ -215,9 +202,6 @@ def test_no_walk_shortens_a_cooldown_or_outruns_the_slow_start(steps: int) -> No
                     promised, pace = now + change.seconds, 1
             if change is not None:
                 seen["over" if change.what == "over" else "asked" if change.asked else "bare"] += 1
-        elif rng.random() < 0.1:
-            cooldown.forget_running()
-            running.clear()
         assert cooldown.until == promised >= until
         until = cooldown.until
     assert min(seen.values()) > 0, seen
