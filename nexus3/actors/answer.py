@@ -15,18 +15,14 @@ from nexus3.actors.watch import Watch
 from nexus3.wire.catalog import Target
 from nexus3.wire.classify import request_id_of, response_failure
 from nexus3.wire.codecs import Codec, Decoder, Reply
+from nexus3.wire.events import StreamComplete
 from nexus3.wire.failures import Failure, fail
-
-OnReply = Callable[[Reply, str | None], None]
-"""Takes the whole answer and the provider's id of the exchange; settles the ticket."""
 
 
 class Answer:
-    """One attempt's answer. ``on_reply`` is called once, as soon as the answer is complete."""
+    """One attempt's answer. Settles the ticket as soon as it is complete, before the rest of the response is read."""
 
-    def __init__(
-        self, slot: Slot, ticket: Ticket, codec: Codec, target: Target, limits: Limits, on_reply: OnReply
-    ) -> None:
+    def __init__(self, slot: Slot, ticket: Ticket, codec: Codec, target: Target, limits: Limits, watch: Watch) -> None:
         self._slot = slot
         self.ticket = ticket
         """Whom the answer is for: the ticket itself, once it is known which of two attempts speaks for it."""
@@ -34,52 +30,49 @@ class Answer:
         self._codec = codec
         self._target = target
         self._limits = limits
-        self._on_reply = on_reply
+        self._watch = watch
         self._request_id: str | None = None
         self._status: int | None = None
         self._decoder: Decoder | None = None
 
-    async def read(
-        self, response: Response, watch: Watch, *, stream: bool, wall_clock: Callable[[], float]
-    ) -> Failure | None:
+    def sent(self) -> None:
+        """The request is on its way."""
+        self.ticket.sent = True
+        self._watch.sent()
+
+    async def read(self, response: Response, *, stream: bool, wall_clock: Callable[[], float]) -> Failure | None:
         """Read until the answer is complete (``None``) or has failed.
 
         Raises:
             TransportFault: the body was cut off; :meth:`cut_off` says what that means.
             SlowConsumer: the ticket's reader does not read.
         """
+        self._watch.head_came()
         self._status = response.status
         self._request_id = request_id_of(response.headers)
         if self._stake is not None:
             self._slot.gates.learn(self._stake, response.headers, wall_now=wall_clock(), now=trio.current_time())
-        failure = await self._read(response, watch, stream=stream, wall_clock=wall_clock)
-        return failure and self._described(failure)
-
-    async def _read(
-        self, response: Response, watch: Watch, *, stream: bool, wall_clock: Callable[[], float]
-    ) -> Failure | None:
         if not 200 <= response.status < 300:
             body, truncated = await self._error_body(response)
-            return response_failure(response.status, response.headers, body, wall_now=wall_clock(), truncated=truncated)
+            return self._described(
+                response_failure(response.status, response.headers, body, wall_now=wall_clock(), truncated=truncated)
+            )
         # In a list, from which it is taken: a name here would keep it for as long as the answer lasts.
         first = [await response.receive_some()]
         match _kind_of_body(response.headers.get("content-type", ""), first[0], asked_for_stream=stream):
             case "events":
-                return await self._read_events(response, watch, first)
+                return await self._read_events(response, first)
             case "json":
-                return await self._read_body(response, watch, first)
+                return await self._read_body(response, first)
             case "other":
                 shown = response.headers.get("content-type", "")[:80]
-                return fail(
-                    "protocol",
-                    "wrong_content_type",
-                    f"The server answered with {shown!r}, which is no answer of this API; check base_url.",
-                    phase="headers",
-                )
+                problem = f"The server answered with {shown!r}, which is no answer of this API; check base_url."
+                return self._described(fail("protocol", "wrong_content_type", problem, phase="headers"))
 
-    async def _read_events(self, response: Response, watch: Watch, first: list[bytes]) -> Failure | None:
+    async def _read_events(self, response: Response, first: list[bytes]) -> Failure | None:
         decoder = self._codec.open_decoder(self._target, request_id=self._request_id, limits=self._limits.decode)
         self._decoder = self.ticket.decoder = decoder
+        watch = self._watch
         left = self._limits.max_stream_bytes
         data = first.pop()
         while True:
@@ -109,20 +102,21 @@ class Answer:
             del data, events  # a thousand streams that wait must not hold a read each
             data = await response.receive_some()
 
-    async def _read_body(self, response: Response, watch: Watch, first: list[bytes]) -> Failure | None:
+    async def _read_body(self, response: Response, first: list[bytes]) -> Failure | None:
         limit = self._limits.max_body_bytes
         body = bytearray(first.pop())
         while data := await response.receive_some():
             body += data
-            watch.bytes_came(content=False)
+            self._watch.bytes_came(content=False)
             if len(body) > limit:
-                return fail("limit", "max_body_bytes", f"The answer is longer than {limit} bytes.", phase="stream")
+                problem = f"The answer is longer than {limit} bytes."
+                return self._described(fail("limit", "max_body_bytes", problem, phase="stream"))
         events, outcome = self._codec.decode_body(
             bytes(body), self._target, request_id=self._request_id, limits=self._limits.decode
         )
         if events:
             self._speak(isinstance(outcome, Reply))
-            watch.pause()
+            self._watch.pause()
             await self.ticket.deliver(events, self._limits.stall_timeout)
         return self._conclude(outcome)
 
@@ -150,14 +144,13 @@ class Answer:
         if events:
             self._speak(decoder.emitted)
             await self.ticket.deliver(events, self._limits.stall_timeout)
-        outcome = self._conclude(decoder.outcome or failure)
-        return outcome and self._described(outcome)
+        return self._conclude(decoder.outcome or failure)
 
-    async def drain(self, response: Response, watch: Watch) -> None:
+    async def drain(self, response: Response) -> None:
         """Read a short rest after the end marker, so that the connection can be used again."""
         if response.is_at_end:
             return
-        watch.drain()
+        self._watch.drain()
         left = self._limits.max_drain_bytes
         with suppress(TransportFault):  # nobody waits for these bytes
             while left > 0 and (data := await response.receive_some()):
@@ -186,10 +179,24 @@ class Answer:
 
     def _conclude(self, outcome: Reply | Failure) -> Failure | None:
         if isinstance(outcome, Failure):
-            return outcome
+            return self._described(outcome)
         if self.ticket.claim is not None:
             self.ticket = self.ticket.claim()
-        self._on_reply(outcome, self._request_id)
+        ticket, target = self.ticket, self._target
+        ticket.scope = None  # settling must not cancel what is left to do: the drain of the connection
+        ticket.settle(
+            StreamComplete(
+                message=outcome.message,
+                stop_reason=outcome.stop_reason,
+                usage=self._slot.gates.priced(ticket.ask, outcome.usage),
+                provider=target.provider,
+                model=outcome.model or target.model,
+                response_id=outcome.response_id,
+                request_id=self._request_id,
+                attempts=ticket.attempts,
+                raw_stop_reason=outcome.raw_stop_reason,
+            )
+        )
         return None
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import trio
 
-from nexus3.actors.answer import Answer, OnReply
+from nexus3.actors.answer import Answer
 from nexus3.actors.credentials import AttemptKey
 from nexus3.actors.pipe import Batch
 from nexus3.actors.resolved import ResolvedProvider
@@ -28,15 +28,13 @@ async def attempt(
     *,
     stream: bool,
     wall_clock: Callable[[], float],
-    on_reply: OnReply,
-    on_lag: Callable[[float], None],
     is_hedge: bool = False,
 ) -> Failure | None:
     """Make one attempt; its events go to the ticket as they arrive.
 
-    ``on_reply`` is called as soon as the answer is complete, before the connection is drained for reuse; then the
-    result is ``None``. Else it is the failure, which the caller completes with provider, attempts and partial content.
-    Where that may be a timeout of ours, ``on_lag`` was told for how many seconds our own loop stood still meanwhile.
+    The ticket is settled as soon as the answer is complete, before the connection is drained for reuse; then the result
+    is ``None``. Else it is the failure, which the caller completes with provider, attempts and partial content. Where
+    that may be a timeout of ours, ``ticket.lag`` says for how many seconds our own loop stood still meanwhile.
     Cancelling closes the connection at once. A hedge runs beside another attempt, which has told the reader all.
 
     Raises:
@@ -67,15 +65,10 @@ async def attempt(
         stream=stream,
         reasoning=reasoning is not None and reasoning.effort != "none",
     )
-
-    def on_sent() -> None:
-        ticket.sent = True
-        watch.sent()
-
+    answer = Answer(slot, ticket, codec, target, limits, watch)
     tap = ticket.tap or slot.tap
     if tap is not None:
         transport = tapped(transport, tap, ticket, provider)
-    answer = Answer(slot, ticket, codec, target, limits, on_reply)
     cut = _NO_END
     with watch.timer as ticket.scope:
         try:
@@ -84,12 +77,12 @@ async def attempt(
             ticket.announced = True
             secret_headers = await key.headers()
             async with transport.exchange(
-                encoded.url, [*encoded.headers, *secret_headers], encoded.body, on_sent=on_sent
+                encoded.url, [*encoded.headers, *secret_headers], encoded.body, on_sent=answer.sent
             ) as response:
-                watch.head_came()
-                failure = await answer.read(response, watch, stream=stream, wall_clock=wall_clock)
+                del encoded, news, secret_headers  # an answer may take minutes, a request be megabytes
+                failure = await answer.read(response, stream=stream, wall_clock=wall_clock)
                 if failure is None:
-                    await answer.drain(response, watch)
+                    await answer.drain(response)
                 return failure
         except ProviderError as error:  # of the key
             return error.failure
@@ -97,7 +90,7 @@ async def attempt(
             cut = fault.failure
     if answer.ticket.terminal is not None:
         return None  # the answer was complete and only the drain was cut off, or somebody ended the request
-    on_lag(watch.lag())
+    ticket.lag = watch.lag()
     if watch.timer.scope.cancelled_caught:
         if ticket.deadline <= trio.current_time():
             return out_of_time(answer.ticket)

@@ -1,6 +1,7 @@
 """One ticket on one actor: an attempt, and what follows from it. The one place where a retry is decided."""
 
 import time
+from functools import partial
 from random import Random
 
 import trio
@@ -16,8 +17,7 @@ from nexus3.actors.transport import Transport
 from nexus3.observe import catalog
 from nexus3.observe.log import Log
 from nexus3.wire.catalog import Target
-from nexus3.wire.codecs import Reply
-from nexus3.wire.events import RetryScheduled, StreamComplete
+from nexus3.wire.events import RetryScheduled
 from nexus3.wire.failures import Failure, fail
 
 
@@ -39,45 +39,21 @@ async def exchange(
     Wherever it waits, the innermost scope is the ticket's own and has its deadline: settling the ticket ends the wait.
     """
 
-    def complete(reply: Reply, request_id: str | None) -> None:
-        ticket.scope = None  # settling must not cancel what is left to do: the drain of the connection
-        ticket.settle(
-            StreamComplete(
-                message=reply.message,
-                stop_reason=reply.stop_reason,
-                usage=slot.gates.priced(ticket.ask, reply.usage),
-                provider=target.provider,
-                model=reply.model or target.model,
-                response_id=reply.response_id,
-                request_id=request_id,
-                attempts=ticket.attempts,
-                raw_stop_reason=reply.raw_stop_reason,
-            )
-        )
-
-    async def send(lane: Ticket, *, is_hedge: bool = False) -> Failure | None:
-        def note_lag(seconds: float) -> None:
-            lane.lag = seconds
-
-        return await attempt(
-            slot,
-            lane,
-            target,
-            provider,
-            transport,
-            key,
-            stream=stream,
-            wall_clock=time.time,
-            on_reply=complete,
-            on_lag=note_lag,
-            is_hedge=is_hedge,
-        )
-
     key_was_renewed = ticket.attempt_failure is not None and ticket.attempt_failure.status == 401
     key = credentials.lend()
     ticket.lag = 0.0
     ticket.attempt_failure = None
     ticket.sent = ticket.announced = False
+    send = partial(
+        attempt,
+        slot,
+        target=target,
+        provider=provider,
+        transport=transport,
+        key=key,
+        stream=stream,
+        wall_clock=time.time,
+    )
     try:
         hedge_after = slot.hedge_delay(ticket) if provider.hedge else None
         if hedge_after is None:
