@@ -142,15 +142,24 @@ def redacting(redact: Redact) -> Callable[[WrappedLogger, str, EventDict], Event
         line = structlog.processors.format_exc_info(logger, method, line)
         texts = "\n".join([value for value in line.values() if type(value) is str])
         kept = _NUMBERS_AND_TEXT if has_nothing_in(texts) else _NUMBERS
+        if _are_plain(tuple(line)):
+            # The line is ours: structlog makes each anew.
+            for name in [name for name, value in line.items() if type(value) not in kept]:
+                line[name] = _clean(name, line[name], redact, _DEPTH)
+            return line
         return {
             # A leading underscore marks what structlog's stdlib bridge hands to itself.
-            name: value
-            if name[:1] == "_" or (type(value) in kept and not is_secret_name(name))
-            else _clean(name, value, redact, _DEPTH)
+            name: value if name[:1] == "_" else _clean(name, value, redact, _DEPTH)
             for name, value in line.items()
         }
 
     return processor
+
+
+@lru_cache(maxsize=256)
+def _are_plain(names: tuple[str, ...]) -> bool:
+    """None of them says that its value is a secret, or is for structlog alone. Of lines there are few kinds."""
+    return not any(name[:1] == "_" or is_secret_name(name) for name in names)
 
 
 def _looks_closely(_: str) -> bool:
