@@ -44,21 +44,21 @@ async def exchange(
     ticket.lag = 0.0
     ticket.attempt_failure = None
     ticket.sent = ticket.announced = False
-    send = partial(
-        attempt,
-        slot,
-        target=target,
-        provider=provider,
-        transport=transport,
-        key=key,
-        stream=stream,
-        wall_clock=time.time,
-    )
     try:
         hedge_after = slot.hedge_delay(ticket) if provider.hedge else None
         if hedge_after is None:
-            failure = await send(ticket)
+            failure = await attempt(slot, ticket, target, provider, transport, key, stream=stream, wall_clock=time.time)
         else:
+            send = partial(
+                attempt,
+                slot,
+                target=target,
+                provider=provider,
+                transport=transport,
+                key=key,
+                stream=stream,
+                wall_clock=time.time,
+            )
             failure = await hedged(slot, ticket, send, delay=hedge_after, log=log)
         if failure is None or ticket.terminal is not None:
             return  # complete, or somebody else ended it while the last bytes came

@@ -54,13 +54,14 @@ class Answer:
         self._other_choice_finished = False
         self._finish: str | None = None
         self._started = False  # ResponseStarted is out
-        self._held: list[Notice] = []  # until then
+        self._held: tuple[Notice, ...] = ()  # until then
         self._text: list[str] = []
         self._refusal: list[str] = []
-        self._reasoning = ReasoningLog(target)
-        self._calls = ToolCalls(limits)
-        self._blocks: list[JsonObject] = []
-        self._noticed: set[str] = set()
+        # Few answers have any of these: made when they come.
+        self._reasoning: ReasoningLog | None = None
+        self._calls: ToolCalls | None = None
+        self._blocks: tuple[JsonObject, ...] = ()
+        self._noticed: tuple[str, ...] = ()
 
     def take(self, chunk: Chunk, out: list[StreamEvent]) -> None:
         """Take one chunk, or a whole body.
@@ -70,7 +71,6 @@ class Answer:
         """
         if chunk.id and self._response_id is None:
             self._response_id = chunk.id
-            self._calls.id_seed = f"{self._request_id} {chunk.id}"
         if chunk.model and self._model is None:
             self._model = chunk.model
         if chunk.error is not ABSENT and (error := self._load(chunk.error)):
@@ -111,9 +111,9 @@ class Answer:
         if delta.reasoning_details:
             details = self._objects(delta.reasoning_details)
             if self._streamed:
-                self._reasoning.merge_details(details)
+                self._reasoning_log().merge_details(details)
             else:
-                self._reasoning.add_details(details)
+                self._reasoning_log().add_details(details)
         if delta.content:
             if not self.emitted:
                 self._first_content(out)
@@ -144,13 +144,21 @@ class Answer:
             if text:
                 if not self.emitted:
                     self._first_content(out)
-                if self._reasoning.field is None:
-                    self._reasoning.field = field
-                self._reasoning.shown.append(text)
+                log = self._reasoning_log()
+                if log.field is None:
+                    log.field = field
+                log.shown.append(text)
                 out.append(ReasoningDelta(text))
                 return
 
+    def _reasoning_log(self) -> ReasoningLog:
+        if self._reasoning is None:
+            self._reasoning = ReasoningLog(self._target)
+        return self._reasoning
+
     def _take_call(self, call: CallDelta, out: list[StreamEvent]) -> None:
+        if self._calls is None:
+            self._calls = ToolCalls(self._limits, id_seed=f"{self._request_id} {self._response_id}")
         events = self._calls.feed(call) if self._streamed else self._calls.add(call)
         if events and not self.emitted:
             self._first_content(out)
@@ -183,9 +191,9 @@ class Answer:
             ("audio", [{"type": "audio", **audio}] if isinstance(audio, dict) and any(audio.values()) else []),
         ):
             new = [block for block in blocks if block not in self._blocks]
-            self._blocks += new
+            self._blocks += tuple(new)
             if new and kind not in self._noticed:
-                self._noticed.add(kind)
+                self._noticed += (kind,)
                 self._notice(UNKNOWN_CONTENT, f"{kind} arrived: kept raw in the message's blocks", out)
 
     def _load(self, raw: Raw) -> object:
@@ -196,7 +204,7 @@ class Answer:
 
     def partial(self) -> Message | None:
         """What has arrived so far."""
-        return self._message() if self._text or self._refusal or self._reasoning or len(self._calls) else None
+        return self._message() if self._text or self._refusal or self._reasoning or self._calls else None
 
     # The order of events
 
@@ -212,20 +220,24 @@ class Answer:
         if self.usage is not None:
             out.append(UsageUpdated(self.usage))
         out += self._held
-        self._held.clear()
+        self._held = ()
 
     def _notice(self, code: str, text: str, out: list[StreamEvent]) -> None:
-        (out if self._started else self._held).append(Notice(code, text))
+        if self._started:
+            out.append(Notice(code, text))
+        else:
+            self._held += (Notice(code, text),)
 
     # Ends
 
     def complete(self, out: list[StreamEvent]) -> None:
         """The answer is over and whole: its last events, and the outcome."""
-        reason, inferred = stop_reason(self._finish, has_calls=len(self._calls) > 0, refused=bool(self._refusal))
+        reason, inferred = stop_reason(self._finish, has_calls=bool(self._calls), refused=bool(self._refusal))
         if inferred is not None:
             self._notice(INFERRED_FINISH, inferred, out)
         self._start(out)
-        out += self._calls.complete()
+        if self._calls is not None:
+            out += self._calls.complete()
         self.outcome = Reply(
             message=self._message(),
             stop_reason=reason,
@@ -285,16 +297,16 @@ class Answer:
         return "stream" if self.emitted else "first_event"
 
     def _message(self) -> Message:
-        calls = self._calls.tool_calls()
+        calls = () if self._calls is None else self._calls.tool_calls()
         needs_origin = self._blocks or any(call.extra for call in calls)
         # Copied, not validated: pydantic refuses depths of raw JSON that the limits may allow.
         return _ASSISTANT.model_copy(
             update={
                 "content": "".join(self._text),
                 "tool_calls": calls,
-                "reasoning": self._reasoning.blocks(),
+                "reasoning": () if self._reasoning is None else self._reasoning.blocks(),
                 "refusal": "".join(self._refusal) or None,
-                "blocks": tuple(self._blocks),
+                "blocks": self._blocks,
                 "origin": Origin(dialect="openai_chat", provider=self._target.type.name, model=self._target.model)
                 if needs_origin
                 else None,

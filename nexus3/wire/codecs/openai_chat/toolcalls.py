@@ -55,9 +55,9 @@ class _Call:
 class ToolCalls:
     """The calls of one answer, in the order in which their names became known: that is their index."""
 
-    def __init__(self, limits: DecodeLimits) -> None:
-        self.id_seed = ""
-        """What ids of ours are made of, beside position and name: set it to something that differs by answer."""
+    def __init__(self, limits: DecodeLimits, *, id_seed: str) -> None:
+        """``id_seed`` differs by answer: ids of ours are made of it, beside position and name."""
+        self._id_seed = id_seed
         self._limits = limits
         self._calls: list[_Call] = []
         self._started: list[_Call] = []
@@ -164,7 +164,7 @@ class ToolCalls:
         """The provider's id; where it gave none, or the same to two calls, one that is the same at every reading."""
         if call.wire_id and all(other.id != call.wire_id for other in self._started):
             return call.wire_id
-        seed = f"{self.id_seed}\n{call.index}\n{call.name}".encode("utf-8", "replace")
+        seed = f"{self._id_seed}\n{call.index}\n{call.name}".encode("utf-8", "replace")
         return f"call_{blake2b(seed, digest_size=12).hexdigest()}"
 
     def _account(self, call: _Call, arguments: str) -> None:
