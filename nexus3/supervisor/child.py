@@ -2,9 +2,9 @@
 
 import contextvars
 import math
-from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 import trio
 
 from nexus3.errors import NexusError
@@ -16,8 +16,7 @@ class ChildStopped(NexusError):  # noqa: N818 - it states what happened
     """The child was stopped before it was ready."""
 
 
-@dataclass(frozen=True, slots=True)
-class Down:
+class Down(msgspec.Struct, frozen=True):
     """One death: an incarnation has ended, with all of its tasks."""
 
     name: str
@@ -27,8 +26,7 @@ class Down:
     """The crash; or it returned; or it was stopped, by request or with a sibling; or it was dead when asked about."""
 
 
-@dataclass(frozen=True, slots=True)
-class StuckChild:
+class StuckChild(msgspec.Struct, frozen=True):
     """A child that ignores cancellation. It still runs, and holds the block's end."""
 
     name: str

@@ -4,9 +4,10 @@ The rules are OTP's, with a backoff before each restart and with parking beside 
 of an earlier wait, the end of an incarnation that was forgotten) carries an old serial number and changes nothing.
 """
 
-from dataclasses import replace
 from random import Random
 from typing import Literal, assert_never
+
+from msgspec.structs import replace
 
 from nexus3.supervisor.spec import ChildState
 from nexus3.supervisor.state import (

@@ -5,9 +5,9 @@ are those of Erlang's OTP, with its meanings.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+import msgspec
 import trio
 
 Restart = Literal["permanent", "transient", "temporary"]
@@ -45,8 +45,7 @@ class Run(Protocol):
     def __call__(self, *, task_status: trio.TaskStatus[None]) -> Awaitable[None]: ...
 
 
-@dataclass(frozen=True)
-class Backoff:
+class Backoff(msgspec.Struct, frozen=True):
     """Seconds before a restart: exponential from ``min``, jittered, never over ``max``."""
 
     min: float = 0.1
@@ -56,16 +55,14 @@ class Backoff:
     """An incarnation that was ready this long wipes the count of crashes."""
 
 
-@dataclass(frozen=True)
-class Intensity:
+class Intensity(msgspec.Struct, frozen=True):
     """More than ``max_restarts`` within ``window`` seconds is too many."""
 
     max_restarts: int = 5
     window: float = 30.0
 
 
-@dataclass(frozen=True)
-class Stages:
+class Stages(msgspec.Struct, frozen=True):
     """How an incarnation is ended: ``drain`` seconds for the spec's ``drain``, then a cancel, then a report.
 
     There is no kill in trio: a task that has not ended ``cancel`` seconds after its cancellation is reported with its
@@ -76,16 +73,15 @@ class Stages:
     cancel: float = 2.0
 
 
-@dataclass(frozen=True)
-class ChildSpec:
+class ChildSpec(msgspec.Struct, frozen=True):
     """One child. ``run`` is called anew for each incarnation."""
 
     name: str
     run: Run
     on_state: OnState = _nobody_listens
     restart: Restart = "permanent"
-    backoff: Backoff = field(default_factory=Backoff)
-    intensity: Intensity = field(default_factory=Intensity)
+    backoff: Backoff = msgspec.field(default_factory=Backoff)
+    intensity: Intensity = msgspec.field(default_factory=Intensity)
     on_exhausted: OnExhausted = "park"
     park_for: float = 30.0
     start_timeout: float = 10.0
@@ -95,11 +91,10 @@ class ChildSpec:
     """Forgotten when it has ended for good, also where it is transient (one that nobody wrote down beforehand)."""
     drain: Callable[[], Awaitable[None]] | None = None
     """Awaited before the cancel when the child is stopped in good order: let it finish what it has begun."""
-    stages: Stages = field(default_factory=Stages)
+    stages: Stages = msgspec.field(default_factory=Stages)
 
 
-@dataclass(frozen=True)
-class SupervisorSpec:
+class SupervisorSpec(msgspec.Struct, frozen=True):
     """The rules that hold for all children of one supervisor."""
 
     strategy: Strategy = "one_for_one"
@@ -108,16 +103,15 @@ class SupervisorSpec:
     auto_shutdown: AutoShutdown = "never"
 
 
-@dataclass(frozen=True)
-class DynamicPolicy:
+class DynamicPolicy(msgspec.Struct, frozen=True):
     """How callables that are added by name alone (``start_soon``, ``start``) are kept running."""
 
-    backoff: Backoff = field(default_factory=Backoff)
-    intensity: Intensity = field(default_factory=Intensity)
+    backoff: Backoff = msgspec.field(default_factory=Backoff)
+    intensity: Intensity = msgspec.field(default_factory=Intensity)
     on_exhausted: OnExhausted = "park"
     park_for: float = 30.0
     start_timeout: float = 10.0
-    stages: Stages = field(default_factory=Stages)
+    stages: Stages = msgspec.field(default_factory=Stages)
 
 
 def check_child(spec: ChildSpec, names: Iterable[str], auto_shutdown: AutoShutdown) -> None:

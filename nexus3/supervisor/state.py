@@ -1,7 +1,8 @@
 """What a supervisor knows, what happens to it, and what it has done: the vocabulary of :mod:`decide`. Plain data."""
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from nexus3.supervisor.spec import ChildSpec, ChildState, SupervisorSpec
 
@@ -18,8 +19,7 @@ Stage = Literal["new", "open", "closing", "ending", "ended"]
 Ending = Literal["returned", "crashed"]
 
 
-@dataclass(frozen=True, slots=True)
-class Child:
+class Child(msgspec.Struct, frozen=True):
     """One child as it stands."""
 
     spec: ChildSpec
@@ -44,12 +44,11 @@ class Child:
     """Forgotten, without a restart, if its first start fails."""
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(msgspec.Struct, frozen=True):
     """A whole supervisor."""
 
-    spec: SupervisorSpec = field(default_factory=SupervisorSpec)
-    children: dict[str, Child] = field(default_factory=dict)
+    spec: SupervisorSpec = msgspec.field(default_factory=SupervisorSpec)
+    children: dict[str, Child] = msgspec.field(default_factory=dict)
     """In start order. Never changed in place."""
     stage: Stage = "new"
     queue: tuple[str, ...] = ()
@@ -65,21 +64,18 @@ class State:
 # -- events
 
 
-@dataclass(frozen=True, slots=True)
-class Begin:
+class Begin(msgspec.Struct, frozen=True):
     """The block begins."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(msgspec.Struct, frozen=True):
     """An incarnation has reported that it is ready."""
 
     name: str
     serial: int
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(msgspec.Struct, frozen=True):
     """An incarnation has ended, with all of its tasks. One that was never ready has failed to start."""
 
     name: str
@@ -87,52 +83,45 @@ class Exited:
     ending: Ending
 
 
-@dataclass(frozen=True, slots=True)
-class Stuck:
+class Stuck(msgspec.Struct, frozen=True):
     """An incarnation was cancelled and has not ended in time."""
 
     name: str
     serial: int
 
 
-@dataclass(frozen=True, slots=True)
-class TimerFired:
+class TimerFired(msgspec.Struct, frozen=True):
     """The time of a :class:`SetTimer` has come."""
 
     name: str
     serial: int
 
 
-@dataclass(frozen=True, slots=True)
-class Add:
+class Add(msgspec.Struct, frozen=True):
     """One more child. Its name is free."""
 
     spec: ChildSpec
     first_or_never: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(msgspec.Struct, frozen=True):
     """Stop a child and forget it. ``drain``: in good order."""
 
     name: str
     drain: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Restart:
+class Restart(msgspec.Struct, frozen=True):
     """A new incarnation of one child, at once; no crash, so nothing is counted."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(msgspec.Struct, frozen=True):
     """Start nothing any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shutdown:
+class Shutdown(msgspec.Struct, frozen=True):
     """Stop everything in reverse order. ``drain``: in good order."""
 
     drain: bool
@@ -144,8 +133,7 @@ Event = Begin | Ready | Exited | Stuck | TimerFired | Add | Remove | Restart | C
 # -- actions
 
 
-@dataclass(frozen=True, slots=True)
-class Tell:
+class Tell(msgspec.Struct, frozen=True):
     """The child's ``on_state``."""
 
     name: str
@@ -153,16 +141,14 @@ class Tell:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(msgspec.Struct, frozen=True):
     """Run an incarnation; answer with Ready, and with exactly one Exited."""
 
     name: str
     serial: int
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(msgspec.Struct, frozen=True):
     """End an incarnation in stages; its Exited tells the end."""
 
     name: str
@@ -170,8 +156,7 @@ class Stop:
     drain: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SetTimer:
+class SetTimer(msgspec.Struct, frozen=True):
     """Answer with TimerFired after ``delay`` seconds."""
 
     name: str
@@ -179,27 +164,23 @@ class SetTimer:
     delay: float
 
 
-@dataclass(frozen=True, slots=True)
-class Forget:
+class Forget(msgspec.Struct, frozen=True):
     """The child is not known any more."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Escalate:
+class Escalate(msgspec.Struct, frozen=True):
     """Give up: this child crashed too often. Shutdown shall follow."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class AutoShutdown:
+class AutoShutdown(msgspec.Struct, frozen=True):
     """The significant children have ended. Shutdown shall follow."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True):
     """After Shutdown: no incarnation runs."""
 
 

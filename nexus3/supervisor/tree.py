@@ -8,11 +8,11 @@ taken, decided and acted upon without a checkpoint, by whichever task brings it.
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from random import Random
 from typing import assert_never
 
 import trio
+from msgspec.structs import replace
 from trio.lowlevel import enable_ki_protection
 
 from nexus3.errors import SupervisorEscalated
