@@ -5,6 +5,7 @@ close it costs a third of a short request; what a pair of tasks needs is a queue
 """
 
 from collections import deque
+from collections.abc import Awaitable
 from typing import NamedTuple
 
 import trio
@@ -109,13 +110,23 @@ class Pipe:
             trio.ClosedResourceError: the reader's end was closed meanwhile.
         """
         while (batch := self.poll()) is None:
-            if self._left:
-                raise trio.ClosedResourceError
-            if self._taker is not None:
-                raise trio.BusyResourceError("another task reads this stream")
-            self._taker = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(self._stop_taking)
+            await self.change()
         return batch
+
+    def change(self) -> Awaitable[object]:
+        """Await it at once: it is over when :meth:`poll` may say something else than that there is none yet.
+
+        Not a coroutine, for the sake of streams that wait: each keeps all that it waits in.
+
+        Raises:
+            trio.ClosedResourceError: the reader's end is closed.
+        """
+        if self._left:
+            raise trio.ClosedResourceError
+        if self._taker is not None:
+            raise trio.BusyResourceError("another task reads this stream")
+        self._taker = trio.lowlevel.current_task()
+        return trio.lowlevel.wait_task_rescheduled(self._stop_taking)  # noqa: ASYNC105 - by the caller, at once
 
     def pass_over(self) -> None:
         """The reader wants to know the end only: what is in, and what comes, is thrown away as if it were read."""

@@ -124,9 +124,8 @@ class ReplyStream(trio.abc.ReceiveChannel[StreamEvent]):
                     await trio.lowlevel.checkpoint()
                     self._turn = YIELD_EVERY
                 try:
-                    batch = self._pipe.poll()
-                    if batch is None:
-                        batch = await self._pipe.take()
+                    while (batch := self._pipe.poll()) is None:
+                        await self._pipe.change()
                         self._turn = YIELD_EVERY
                 except trio.EndOfChannel:
                     return self._terminal()
