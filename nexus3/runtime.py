@@ -160,11 +160,11 @@ class Supervisor:
         if slot is None:
             await self._tree.restart(name)
             return
-        was_paused = slot.is_paused
+        was_paused = slot.places.is_paused
         slot.pause()
         try:
             with trio.move_on_after(self.config.supervisor.restart_grace):
-                await slot.at_rest()
+                await slot.places.at_rest()
             await self._tree.restart(name)
         finally:
             if not was_paused:
@@ -192,8 +192,8 @@ class Supervisor:
         """
         slot = self.slot(name)
         slot.close(_DRAINING)
-        self._log(catalog.ACTOR_DRAINING, {"actor": name, "waiting": len(slot.tickets)})
-        await slot.drained()
+        self._log(catalog.ACTOR_DRAINING, {"actor": name, "waiting": len(slot.ledger.tickets)})
+        await slot.ledger.drained()
 
     async def add_provider(self, name: str, config: ProviderConfig) -> None:
         """Start the actor of one more provider; returns when it is ready, or has failed to start once.
@@ -222,9 +222,9 @@ class Supervisor:
         slot = self.slot(name)
         slot.close(_REMOVED)
         try:
-            await slot.drained()
+            await slot.ledger.drained()
         finally:
-            slot.settle_all(_REMOVED)
+            slot.ledger.settle_all(_REMOVED)
             slot.stop_time()
             # Nobody else has removed it meanwhile; and a block that is being left takes all of them with it.
             if self._directory.slots.get(name) is slot and self._admission.is_open and self._tree.is_open:

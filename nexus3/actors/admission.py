@@ -183,7 +183,7 @@ class Admission:
             await trio.lowlevel.checkpoint()
         self._refuse(DRAINING)
         for slot in list(self._slots.values()):
-            await slot.drained()
+            await slot.ledger.drained()
         while self._forwarding:
             self._forwarded = trio.Event()
             await self._forwarded.wait()
@@ -193,7 +193,7 @@ class Admission:
         """Refuse new requests and settle all that are left, now."""
         self._refuse(CLOSED)
         for slot in self._slots.values():
-            slot.settle_all(CLOSED)
+            slot.ledger.settle_all(CLOSED)
 
     def _dead_letter(self, ticket: Ticket, reason: str) -> None:
         self.counters[f"dead_letter.{reason}"] += 1

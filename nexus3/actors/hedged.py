@@ -99,7 +99,7 @@ class _Race:
         # Nothing is sent twice for a reader that is behind: it has to be told first.
         if not (self._first.announced and ticket.has_room):
             return None
-        second = self._slot.begin_hedge(ticket)
+        second = self._slot.dispatch.begin_hedge(ticket)
         if second is not None:
             ticket.offer([Notice(HEDGED, f"Nothing came within {delay:.3g} s; the request is sent a second time.")])
             told = {"request": ticket.id, "actor": self._slot.name, "attempt": ticket.attempts, "delay": delay}
@@ -150,6 +150,6 @@ class _Race:
             if lane is not None:
                 ticket.sent = ticket.sent or lane.sent
                 lane.claim = None  # or each would keep the other, and itself
-                self._slot.take_stake(lane)
+                self._slot.dispatch.take_stake(lane)
         if self._second is not None:
             self._slot.free_place(self._second)

@@ -82,14 +82,14 @@ async def _run_generation(
                 nursery.start_soon, _serve, slot, ticket, provider, aim, transport, credentials, rng, log
             )
 
-        slot.start = start
+        slot.dispatch.start = start
         try:
             task_status.started()
-            while (ticket := await slot.next_ticket(retired)) is not None:
+            while (ticket := await slot.dispatch.next_ticket(retired)) is not None:
                 start(ticket)
         finally:
-            if slot.start is start:
-                slot.start = None
+            if slot.dispatch.start is start:
+                slot.dispatch.start = None
 
 
 @trio.lowlevel.enable_ki_protection

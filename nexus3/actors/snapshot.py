@@ -84,7 +84,7 @@ def _provider(slot: Slot, clock: Callable[[], float]) -> ChildSnapshot:
     waiting = slot.mailbox.waiting()
     now = _now(clock)
     cools_for = slot.gates.cooling_until() - now
-    begun = [now if ticket.started_at is None else ticket.started_at for ticket in slot.running]
+    begun = [now if ticket.started_at is None else ticket.started_at for ticket in slot.places.holders]
     return ChildSnapshot(
         kind="provider",
         state=_state_of(slot),
@@ -105,7 +105,7 @@ def _state_of(slot: Slot) -> Literal["starting", "ready", "paused", "draining", 
     if slot.state == "ready":
         if slot.is_closed:
             return "draining"
-        if slot.is_paused:
+        if slot.places.is_paused:
             return "paused"
     return slot.state
 

@@ -72,7 +72,7 @@ class SharedSupervisor:
             slot = self._slots.pop(name)
             del self._users[name]
             slot.close(_CLOSED)
-            slot.settle_all(_CLOSED)
+            slot.ledger.settle_all(_CLOSED)
             slot.stop_time()
             self._tree.remove(name)
 

@@ -159,8 +159,8 @@ async def test_of_two_that_wake_at_once_one_is_heard(autojump_clock: MockClock) 
         assert sorted(heard + outrun) == [False, True]
         assert len(heard) == 1
         assert [event.code for event in pipe.poll() or [] if isinstance(event, Notice)] == ["hedged"]
-        slot.take_stake(ticket)
-        assert not slot.running
+        slot.dispatch.take_stake(ticket)
+        assert not slot.places.holders
 
 
 @pytest.mark.parametrize("quick", [QUICK, 0.9])
@@ -249,7 +249,7 @@ async def test_who_settles_it_after_the_second_one_spoke_knows_what_it_said(auto
         async with trio.open_nursery() as nursery:
             nursery.start_soon(one)
             await trio.sleep(2)
-            house.supervisor.slot("main").settle_all(fail("unavailable", "closed", "It is late."))
+            house.supervisor.slot("main").ledger.settle_all(fail("unavailable", "closed", "It is late."))
         assert told(seen) == ["attempt 1", "hedged", "hel", "unavailable closed"]
         assert seen[-1].partial.content == "hel"
 

@@ -1,6 +1,7 @@
 """The slot by itself, without an incarnation: whom it takes, whom it lets through, and what it tells the gates."""
 
 import math
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,8 +13,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from nexus3.actors.ask import Ask
 from nexus3.actors.gates.verdict import PASS
 from nexus3.actors.pipe import Pipe
+from nexus3.actors.places import CANCEL_GRACE
 from nexus3.actors.settings import ProviderConfig
-from nexus3.actors.slot import CANCEL_GRACE, SUSPECT_WITHIN, Slot
+from nexus3.actors.slot import SUSPECT_WITHIN, Slot
 from nexus3.actors.ticket import Ticket
 from nexus3.config.resolve import resolve
 from nexus3.observe.log import host_log
@@ -34,7 +36,7 @@ def provider(**settings: Any) -> ProviderConfig:
 
 def a_slot(**settings: Any) -> Slot:
     slot = Slot(resolve("a", provider(**settings), {}), host_log())
-    slot.state = "ready"
+    slot.on_state("ready", 1, None)
     return slot
 
 
@@ -57,7 +59,7 @@ async def taken(slot: Slot) -> list[Ticket]:
     found: list[Ticket] = []
     while True:
         with trio.move_on_after(0) as nobody:
-            each = await slot.next_ticket(trio.Event())
+            each = await slot.dispatch.next_ticket(trio.Event())
             assert each is not None
             found.append(each)
         if nobody.cancelled_caught:
@@ -91,7 +93,7 @@ def break_down(slot: Slot, times: int) -> None:
 def served(slot: Slot) -> list[Ticket]:
     """Those whose work a generation begins at once; filled as they come."""
     begun: list[Ticket] = []
-    slot.start = begun.append
+    slot.dispatch.start = begun.append
     return begun
 
 
@@ -99,7 +101,7 @@ async def test_who_finds_a_free_place_and_nobody_waiting_begins_at_once() -> Non
     slot = a_slot(max_connections=2)
     begun = served(slot)
     admitted(slot, first := ticket("1"), second := ticket("2"), third := ticket("3"))
-    assert (begun, slot.running, len(slot.mailbox)) == ([first, second], {first, second}, 1)
+    assert (begun, slot.places.holders, len(slot.mailbox)) == ([first, second], {first, second}, 1)
     assert [each.state for each in (first, second, third)] == ["running", "running", "queued"]
     first.fail(GONE)
     slot.release(first)
@@ -124,7 +126,7 @@ async def test_nobody_begins_on_a_generation_that_takes_nothing(unable: str) -> 
         case "paused":
             slot.pause()
         case "restarting":
-            slot.state = "restarting"
+            slot.on_state("restarting", 1, None)
         case _:
             slot.reconfigure(slot.provider)
     slot.admit(each := ticket("1"))
@@ -136,20 +138,28 @@ async def test_work_that_was_cancelled_takes_its_generation_with_it() -> None:
     begun = served(slot)
     admitted(slot, crashed := ticket("1"))
     slot.release(crashed)
+    assert slot.places.free == 0, "they are no room for those who wait, either"
     slot.admit(later := ticket("2"))
     assert (begun, later.state) == ([crashed], "queued")
+    assert await taken(slot) == [], "nor does its loop begin anything"
+    slot.new_generation()
+    assert await taken(slot) == [later]
 
 
-async def test_work_that_moved_on_leaves_its_generation_as_it_is() -> None:
-    here, there = a_slot(), a_slot()
-    begun = served(here)
-    served(there)
+@pytest.mark.parametrize("where", ["to another", "to another model here"])
+async def test_work_that_moved_on_leaves_its_generation_as_it_is_and_begins_when_it_is_over(where: str) -> None:
+    here = a_slot()
+    there = a_slot() if where == "to another" else here
+    begun, begun_there = served(here), served(there) if there is not here else []
     here.admit(moved := ticket("1"))
     here.let_go(moved)
     there.take_over(moved)
+    assert (moved.state, begun_there) == ("queued", []), "its last attempt has not ended"
     here.release(moved)
+    assert await taken(there) == [moved]
+    assert moved in there.places.holders
     here.admit(later := ticket("2"))
-    assert (begun, moved.state) == ([moved, later], "running")
+    assert (begun, later in here.places.holders) == ([moved, later], True)
 
 
 async def test_who_cannot_begin_in_time_is_refused_at_the_door(autojump_clock: MockClock) -> None:
@@ -166,7 +176,7 @@ async def test_a_paused_slot_counts_no_place_as_room_and_nor_does_one_without_an
         if unable == "paused":
             slot.pause()
         else:
-            slot.state = "restarting" if unable == "restarting" else "ready"
+            slot.on_state("restarting" if unable == "restarting" else "ready", 1, None)
         admitted(slot, first := ticket("1"), second := ticket("2"), third := ticket("3"))
         full = ("unavailable", "mailbox_full")
         assert [end_of(each) for each in (first, second, third)] == [None, None if unable == "ready" else full, full]
@@ -195,9 +205,9 @@ async def test_a_settled_ticket_does_not_move_on_and_who_moves_on_is_not_settled
     ("settings", "change", "is_able"),
     [
         ({}, lambda slot: None, True),
-        ({}, lambda slot: setattr(slot, "state", "restarting"), True),
-        ({}, lambda slot: setattr(slot, "state", "parked"), False),
-        ({}, lambda slot: setattr(slot, "state", "stopped"), False),
+        ({}, lambda slot: slot.on_state("restarting", 1, None), True),
+        ({}, lambda slot: slot.on_state("parked", 1, None), False),
+        ({}, lambda slot: slot.on_state("stopped", 1, None), False),
         ({}, Slot.pause, False),
         ({}, lambda slot: slot.close(GONE), False),
         ({}, lambda slot: break_down(slot, 5), False),
@@ -239,6 +249,7 @@ async def test_one_model_s_cooldown_keeps_no_other_model_waiting(autojump_clock:
     admitted(slot, first := ticket("1"))
     assert await taken(slot) == [first]
     attempted(slot, first, THROTTLED)
+    first.fail(THROTTLED)
     slot.release(first)
     admitted(slot, cooling := ticket("2"))
     assert await taken(slot) == []
@@ -295,17 +306,18 @@ async def test_a_place_that_is_given_back_wakes_who_waits_for_one(nursery: trio.
     began: list[Ticket] = []
 
     async def serve() -> None:
-        while (each := await slot.next_ticket(trio.Event())) is not None:
+        while (each := await slot.dispatch.next_ticket(trio.Event())) is not None:
             began.append(each)
 
     nursery.start_soon(serve)
     admitted(slot, first := ticket("1"), second := ticket("2"))
     await wait_all_tasks_blocked()
     assert began == [first]
+    first.fail(GONE)
     slot.release(first)
     await wait_all_tasks_blocked()
     assert began == [first, second]
-    slot.settle_all(GONE)
+    slot.ledger.settle_all(GONE)
     nursery.cancel_scope.cancel(reason="the test is over")
 
 
@@ -314,7 +326,7 @@ async def test_new_settings_retire_a_generation_that_waits_and_make_its_gates_an
     retired, heard = slot.new_generation(), list[Ticket | None]()
 
     async def serve() -> None:
-        heard.append(await slot.next_ticket(retired))
+        heard.append(await slot.dispatch.next_ticket(retired))
 
     nursery.start_soon(serve)
     await wait_all_tasks_blocked()
@@ -322,6 +334,24 @@ async def test_new_settings_retire_a_generation_that_waits_and_make_its_gates_an
     slot.reconfigure(resolve("a", provider(max_connections=3), {}))
     await wait_all_tasks_blocked()
     assert (heard, slot.is_able, slot.new_generation().is_set()) == ([None], True, False)
+
+
+async def test_new_settings_hold_for_who_comes_next_and_its_end_tells_them(caplog: pytest.LogCaptureFixture) -> None:
+    slot = a_slot(max_connections=1)
+    with caplog.at_level("INFO", "nexus3"):
+        for count, port in ((1, 1), (3, 2)):
+            slot.reconfigure(resolve("a", provider(max_connections=count, base_url=f"http://127.0.0.1:{port}/v1"), {}))
+            slot.new_generation()
+            admitted(slot, *(tickets := [ticket(f"{port}.{number}") for number in range(4)]))
+            running = await taken(slot)
+            assert len(running) == count
+            for each in tickets:
+                each.fail(GONE)
+            for each in running:
+                slot.release(each)
+    told = [sorted(re.findall(r"\S*(?:generation|port)=\d+", text)) for text in caplog.messages if "settled" in text]
+    first, second = ([f"nexus3.generation={number}", f"server.port={number}"] for number in (1, 2))
+    assert told == [first] * 4 + [second] * 4
 
 
 # -- who waits between two attempts
@@ -336,8 +366,9 @@ async def test_a_settled_ticket_waits_for_nothing() -> None:
     assert (len(slot.mailbox), first.state) == (0, "settled")
 
 
+@pytest.mark.parametrize("work", ["has ended", "goes on"])
 async def test_each_retry_comes_at_its_time_however_they_are_put_back(
-    autojump_clock: MockClock, nursery: trio.Nursery
+    work: str, autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     slot = a_slot()
     nursery.start_soon(slot.keep_time)
@@ -346,7 +377,7 @@ async def test_each_retry_comes_at_its_time_however_they_are_put_back(
     assert await taken(slot) == tickets
 
     async def serve() -> None:
-        while (each := await slot.next_ticket(trio.Event())) is not None:
+        while (each := await slot.dispatch.next_ticket(trio.Event())) is not None:
             began.append((each.id, trio.current_time()))
 
     nursery.start_soon(serve)
@@ -354,7 +385,8 @@ async def test_each_retry_comes_at_its_time_however_they_are_put_back(
     now = trio.current_time()
     for each, delay in zip(tickets, (5, 2, 9), strict=True):
         slot.postpone(each, now + delay)
-        slot.release(each)
+        if work == "has ended":  # which wakes whoever takes the next one; else the alarm alone does
+            slot.release(each)
         await wait_all_tasks_blocked()
     await trio.sleep(10)
     assert began == [("soon", now + 2), ("late", now + 5), ("last", now + 9)]
@@ -377,7 +409,7 @@ async def test_who_is_let_go_leaves_nothing_behind(autojump_clock: MockClock, nu
     drained: list[str] = []
 
     async def wait_for_the_drain() -> None:
-        await slot.drained()
+        await slot.ledger.drained()
         drained.append("drained")
 
     nursery.start_soon(wait_for_the_drain)
@@ -388,7 +420,7 @@ async def test_who_is_let_go_leaves_nothing_behind(autojump_clock: MockClock, nu
     slot.let_go(queued)
     slot.release(running)
     await wait_all_tasks_blocked()
-    assert (slot.tickets, len(slot.mailbox), slot.running, drained) == ({}, 0, set(), ["drained"])
+    assert (slot.ledger.tickets, len(slot.mailbox), slot.places.holders, drained) == ({}, 0, set(), ["drained"])
     assert [failure for failure, _, _ in told] == [DOWN]
     assert trio.lowlevel.current_statistics().seconds_to_next_deadline == math.inf
     slot.stop_time()
@@ -405,8 +437,28 @@ async def test_the_last_one_let_go_leaves_no_alarm_and_all_that_are_left_are_set
     slot.let_go(only)
     assert trio.lowlevel.current_statistics().seconds_to_next_deadline == math.inf
     admitted(slot, *(rest := [ticket(f"{number}") for number in range(3)]))
-    slot.settle_all(GONE)
+    slot.ledger.settle_all(GONE)
     assert [end_of(each) for each in rest] == [(GONE.kind, GONE.reason)] * 3
+    slot.stop_time()
+
+
+async def test_who_waited_for_the_gates_and_is_gone_leaves_no_alarm(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    slot = a_slot(requests_per_minute=50)
+    nursery.start_soon(slot.keep_time)
+    await wait_all_tasks_blocked()
+    admitted(slot, first := ticket("1"), second := ticket("2"))
+    assert await taken(slot) == [first]
+    assert trio.lowlevel.current_statistics().seconds_to_next_deadline < 10, "the gates open soon"
+    for each in (first, second):
+        each.fail(GONE)
+    slot.release(first)
+    slot.pause()
+    admitted(slot, ticket("3"), ticket("4", 0.5))
+    await trio.sleep(0.75)  # the alarm rings for the fourth, and asks what is next
+    assert trio.lowlevel.current_statistics().seconds_to_next_deadline == 600 - 0.75
+    slot.ledger.settle_all(GONE)
     slot.stop_time()
 
 
@@ -470,8 +522,8 @@ async def test_all_who_wait_for_rest_or_for_the_drain_are_told(nursery: trio.Nur
         admitted(slot, running := ticket(f"{round_}"))
         assert await taken(slot) == [running]
         for name in ("a", "b"):
-            nursery.start_soon(wait, f"{name} rest", slot.at_rest)
-            nursery.start_soon(wait, f"{name} drain", slot.drained)
+            nursery.start_soon(wait, f"{name} rest", slot.places.at_rest)
+            nursery.start_soon(wait, f"{name} drain", slot.ledger.drained)
             await wait_all_tasks_blocked()
         assert told == []
         running.fail(GONE)
@@ -575,6 +627,6 @@ async def test_parking_ends_what_ran_and_what_waits() -> None:
     ran.crashes = 1
     slot.on_state("parked", 1, RuntimeError("crash"))
     assert [end_of(ran), end_of(waits)] == [("actor_crashed", "poison_request"), ("unavailable", "parked")]
-    assert (slot.tickets, slot.running) == ({}, set())
+    assert (slot.ledger.tickets, slot.places.holders) == ({}, set())
     slot.admit(late := ticket("late"))
     assert end_of(late) == ("unavailable", "parked")

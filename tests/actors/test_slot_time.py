@@ -4,9 +4,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from nexus3.actors.ledger import BACKSTOP_GRACE
 from nexus3.actors.pipe import Pipe
+from nexus3.actors.places import CANCEL_GRACE
 from nexus3.actors.settings import ProviderConfig
-from nexus3.actors.slot import BACKSTOP_GRACE, CANCEL_GRACE, Slot
+from nexus3.actors.slot import Slot
 from nexus3.actors.ticket import Ticket
 from nexus3.config.resolve import resolve
 from nexus3.observe.log import host_log
@@ -20,7 +22,7 @@ GONE = fail("cancelled", "test", "gone")
 
 def a_slot() -> Slot:
     slot = Slot(resolve("a", ProviderConfig(type="ollama"), {}), host_log())
-    slot.state = "ready"
+    slot.on_state("ready", 1, None)
     return slot
 
 
@@ -85,7 +87,7 @@ async def test_what_runs_past_its_deadline_is_caught_after_the_grace(
     nursery.start_soon(slot.keep_time)
     await trio.testing.wait_all_tasks_blocked()
     slot.admit(forgotten := ticket("forgotten", 5.0))
-    assert await slot.next_ticket(trio.Event()) is forgotten
+    assert await slot.dispatch.next_ticket(trio.Event()) is forgotten
     await trio.sleep(5.0 + BACKSTOP_GRACE / 2)
     assert end_of(forgotten) is None
     await trio.sleep(BACKSTOP_GRACE)
@@ -102,7 +104,7 @@ async def test_what_a_crash_puts_back_expires_though_the_alarm_had_passed_it(
     await trio.testing.wait_all_tasks_blocked()
     slot.admit(first := ticket("first", 2.0))
     slot.admit(unlucky := ticket("unlucky", 9.0))
-    assert [await slot.next_ticket(trio.Event()) for _ in range(2)] == [first, unlucky]
+    assert [await slot.dispatch.next_ticket(trio.Event()) for _ in range(2)] == [first, unlucky]
     first.fail(GONE)
     slot.release(first)
     await trio.sleep(4)  # the alarm rang at 2; now it waits for the backstop of the other one
@@ -129,7 +131,7 @@ async def test_work_that_ignores_its_end_is_reported_with_its_stack(
     slot = a_slot()
     nursery.start_soon(slot.keep_time)
     slot.admit(deaf := ticket("deaf", 60.0))
-    assert await slot.next_ticket(trio.Event()) is deaf
+    assert await slot.dispatch.next_ticket(trio.Event()) is deaf
 
     async def listens_to_nobody() -> None:
         deaf.task = trio.lowlevel.current_task()
@@ -146,6 +148,6 @@ async def test_work_that_ignores_its_end_is_reported_with_its_stack(
     assert "actor.stuck" in caplog.text
     assert "listens_to_nobody" in caplog.text
     await trio.sleep(20)
-    assert (slot.running, next_alarm()) == (set(), float("inf"))
+    assert (slot.places.holders, next_alarm()) == (set(), float("inf"))
     assert caplog.text.count("actor.stuck") == 1
     slot.stop_time()
