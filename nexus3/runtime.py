@@ -52,6 +52,8 @@ class Supervisor:
         self._tree = tree
         self._log = log
         self._raw_log = raw_log
+        self._paused: set[Slot] = set()
+        """By :meth:`pause`; what :meth:`restart` does for its own time leaves these as they are."""
 
     @property
     def config(self) -> Config:
@@ -160,14 +162,13 @@ class Supervisor:
         if slot is None:
             await self._tree.restart(name)
             return
-        was_paused = slot.places.is_paused
         slot.pause()
         try:
             with trio.move_on_after(self.config.supervisor.restart_grace):
                 await slot.places.at_rest()
             await self._tree.restart(name)
         finally:
-            if not was_paused:
+            if slot.places.is_paused and slot not in self._paused:
                 slot.unpause()
 
     def watch(self, name: str) -> trio.MemoryReceiveChannel[Down]:
@@ -179,11 +180,15 @@ class Supervisor:
 
     def pause(self, name: str) -> None:
         """Let requests for a provider queue, unsent, until :meth:`resume`; their deadlines run. What runs goes on."""
-        self.slot(name).pause()
+        slot = self.slot(name)
+        self._paused.add(slot)
+        slot.pause()
 
     def resume(self, name: str) -> None:
         """Undo :meth:`pause` and :meth:`drain`."""
-        self.slot(name).resume()
+        slot = self.slot(name)
+        self._paused.discard(slot)
+        slot.resume()
 
     async def drain(self, name: str) -> None:
         """Refuse new requests for a provider from now on, and wait until those it has are settled.
@@ -226,6 +231,7 @@ class Supervisor:
         finally:
             slot.ledger.settle_all(_REMOVED)
             slot.stop_time()
+            self._paused.discard(slot)
             # Nobody else has removed it meanwhile; and a block that is being left takes all of them with it.
             if self._directory.slots.get(name) is slot and self._admission.is_open and self._tree.is_open:
                 self._directory.remove(name)

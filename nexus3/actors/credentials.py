@@ -45,11 +45,21 @@ def secrets_of(provider: ResolvedProvider) -> list[str]:
 class Credentials:
     """The keys of one provider."""
 
-    def __init__(self, provider: ResolvedProvider, wall_clock: Callable[[], float]) -> None:
-        """``wall_clock`` tells Unix time, as the expiry of a fetched key does."""
+    def __init__(
+        self,
+        provider: ResolvedProvider,
+        wall_clock: Callable[[], float],
+        on_refresh_failed: Callable[[str], None] = lambda _problem: None,
+    ) -> None:
+        """``wall_clock`` tells Unix time, as the expiry of a fetched key does. ``on_refresh_failed`` is told why the
+        next key could not be fetched ahead of time; see :class:`~nexus3.actors.fetched_key.FetchedKey`."""
         self._provider = provider
         key = provider.api_key
-        self._key = FetchedKey(key, provider.name, wall_clock, self._remember) if callable(key) else key
+        self._key: Secret | FetchedKey | None
+        if callable(key):
+            self._key = FetchedKey(key, provider.name, wall_clock, self._remember, on_refresh_failed)
+        else:
+            self._key = key
         self._configured = secrets_of(provider)
         self._used = deque[str](maxlen=_REMEMBERED)
         self.redact = Redactor(self._configured)

@@ -28,13 +28,20 @@ class FetchedKey:
     """One provider's key. ``on_fetched`` is told each key, in plain text, before anybody gets it."""
 
     def __init__(
-        self, source: KeySource, name: str, wall_clock: Callable[[], float], on_fetched: Callable[[str], None]
+        self,
+        source: KeySource,
+        name: str,
+        wall_clock: Callable[[], float],
+        on_fetched: Callable[[str], None],
+        on_refresh_failed: Callable[[str], None],
     ) -> None:
-        """``name`` is the provider's, for errors; ``wall_clock`` tells Unix time, as expiries do."""
+        """``name`` is the provider's, for errors; ``wall_clock`` tells Unix time, as expiries do. ``on_refresh_failed``
+        is told each failure of a fetch ahead of time, which no request fails by; in words that quote nobody."""
         self._source = source
         self._name = name
         self._wall_clock = wall_clock
         self._on_fetched = on_fetched
+        self._on_refresh_failed = on_refresh_failed
         self._known: Secret | None = None
         self._due_at = -math.inf
         """When the next key shall be fetched ahead of time ..."""
@@ -56,7 +63,7 @@ class FetchedKey:
         now = self._wall_clock()
         if self._known is not None and now < self._over_at:
             if self._due_at <= now and self._fetch is None:
-                self._begin()
+                self._begin(is_ahead=True)
             return self._known
         fetch = self._fetch or self._begin()
         await fetch.is_over.wait()
@@ -69,15 +76,15 @@ class FetchedKey:
         if self._known == secret:
             self._known = None
 
-    def _begin(self) -> "_Fetch":
+    def _begin(self, *, is_ahead: bool = False) -> "_Fetch":
         nursery = trio.lowlevel.current_task().parent_nursery
         assert nursery is not None, "a request's task has one"
         fetch = self._fetch = _Fetch()
-        nursery.start_soon(self._run, fetch)
+        nursery.start_soon(self._run, fetch, is_ahead)
         return fetch
 
     @trio.lowlevel.enable_ki_protection
-    async def _run(self, fetch: "_Fetch") -> None:
+    async def _run(self, fetch: "_Fetch", is_ahead: bool) -> None:
         try:
             with trio.move_on_after(FETCH_TIMEOUT) as scope:
                 self._keep(read_credential(await _call(self._source), self._name), fetch)
@@ -92,6 +99,8 @@ class FetchedKey:
                 self._due_at = self._wall_clock() + REFRESH_PAUSE
             self._fetch = None
             fetch.is_over.set()
+        if is_ahead and fetch.secret is None:
+            self._on_refresh_failed(fetch.problem)
 
     def _keep(self, credential: Credential, fetch: "_Fetch") -> None:
         secret = credential.secret

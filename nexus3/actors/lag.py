@@ -132,6 +132,10 @@ class Timer:
         if due < self._clock.earliest:
             self._clock.look_at(due)
 
+    def set_in(self, seconds: float) -> None:
+        """:meth:`set` so many seconds from now."""
+        self.set(self._clock.now() + seconds)
+
     def ring(self) -> None:
         """The keeper's: the limit is reached."""
         self.due = math.inf

@@ -70,7 +70,11 @@ async def _run_generation(
 ) -> None:
     """Open a transport for the settings as they are now; serve until retired; then let what runs come to its end."""
     provider = slot.provider
-    credentials = Credentials(provider, time.time)
+
+    def tell_refresh_failed(problem: str) -> None:
+        log(catalog.KEY_REFRESH_FAILED, {"actor": slot.name, "problem": problem})
+
+    credentials = Credentials(provider, time.time, tell_refresh_failed)
     # A handful of models are asked all the time; users may name any number of them.
     aim = lru_cache(maxsize=256)(partial(target_of, provider))
     async with open_transport(provider) as transport, trio.open_nursery() as nursery:

@@ -71,6 +71,12 @@ ACTOR_STUCK = LogEvent(
 ACTOR_UNCONFIGURED = LogEvent(
     "actor.unconfigured", "warning", ("actor", "problem"), "A provider has no key: its requests fail with kind auth."
 )
+KEY_REFRESH_FAILED = LogEvent(
+    "key.refresh_failed",
+    "warning",
+    ("actor", "problem"),
+    "The next key could not be fetched ahead of time; requests go on with the old one, and it is tried again.",
+)
 
 # -- a mailbox
 

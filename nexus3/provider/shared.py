@@ -15,6 +15,7 @@ from nexus3.actors.admission import Admission
 from nexus3.actors.pool import open_pool
 from nexus3.actors.settings import ProviderConfig
 from nexus3.actors.slot import Slot
+from nexus3.actors.watchdog import Watchdog
 from nexus3.config.load import check_ca_file
 from nexus3.config.resolve import resolve
 from nexus3.directory import child_spec
@@ -41,8 +42,12 @@ class SharedSupervisor:
 
     async def run(self) -> None:
         """Until the run ends. Lets no exception out: a system task that raises would end the run."""
-        async with self._tree.block(drain=_nothing, abandon=self.admission.abandon):
-            await trio.sleep_forever()
+        watchdog = Watchdog(self._log)
+        try:
+            async with self._tree.block(drain=_nothing, abandon=self.admission.abandon):
+                await trio.sleep_forever()
+        finally:
+            watchdog.stop()
 
     def take(self, name: str, settings: ProviderConfig) -> str:
         """Make sure that ``settings`` has an actor; its name. Equal settings share one. Pair with :meth:`give_back`.

@@ -10,5 +10,9 @@ def prompt(_: Received) -> Answer:
     return Answer(PIECES, first_delay=0.1, delay=0.1)
 
 
+def at_once(_: Received) -> Answer:
+    return Answer("ok", stream=False)
+
+
 def late(_: Received) -> Answer:
     return Answer("x", stream=False, first_delay=60)

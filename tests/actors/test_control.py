@@ -138,6 +138,38 @@ async def test_a_restart_lets_running_requests_end_and_keeps_the_queued_ones() -
         assert "requeued" not in sup.snapshot().counters
 
 
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+async def test_a_restart_leaves_a_pause_as_it_is(when: str) -> None:
+    async with house(lambda _: Answer(["a"] * 10, delay=0.01)) as (sup, _), trio.open_nursery() as nursery:
+
+        async def paused_meanwhile() -> None:
+            await until(lambda: sup.slot("openai").places.is_paused)
+            sup.pause("openai")
+
+        if when == "before":
+            sup.pause("openai")
+        else:
+            nursery.start_soon(events_of, sup, ask())
+            await until(lambda: sup.snapshot().children["openai"].in_flight == 1)
+            nursery.start_soon(paused_meanwhile)
+        await sup.restart("openai")
+        child = sup.snapshot().children["openai"]
+        assert (child.generation, sup.slot("openai").places.is_paused) == (2, True)
+        sup.resume("openai")
+        assert (await sup.complete(ask())).message.content == "a" * 10
+
+
+async def test_a_resume_within_a_restart_ends_the_pause_before_it() -> None:
+    async with house(lambda _: HELLO) as (sup, _), trio.open_nursery() as nursery:
+        sup.pause("openai")
+        nursery.start_soon(sup.restart, "openai")
+        await trio.lowlevel.checkpoint()
+        sup.resume("openai")
+        await until(lambda: sup.snapshot().children["openai"].generation == 2)
+        assert (await sup.complete(ask())).message.content == "Hello"
+        assert not sup.slot("openai").places.is_paused
+
+
 async def test_a_task_of_the_host_s_own_is_supervised_beside_the_providers() -> None:
     async with house(lambda _: HELLO) as (sup, _):
         runs: list[str] = []

@@ -1,5 +1,6 @@
 """Keys that a function returns: one fetch for all, ahead of time, within a time, and anew where one is refused."""
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -49,9 +50,13 @@ class Vault:
         return f"key-{self.fetched:08}", None if self.life is None else trio.current_time() + self.life
 
 
-def credentials_of(api_key: object, wall_clock: Callable[[], float] = trio.current_time) -> Credentials:
+def credentials_of(
+    api_key: object,
+    wall_clock: Callable[[], float] = trio.current_time,
+    on_refresh_failed: Callable[[str], None] = lambda _problem: None,
+) -> Credentials:
     settings = {"type": "openai", "base_url": "https://api.example.test/v1", "api_key": api_key}
-    return Credentials(resolve("p", ProviderConfig.model_validate(settings), {}), wall_clock)
+    return Credentials(resolve("p", ProviderConfig.model_validate(settings), {}), wall_clock, on_refresh_failed)
 
 
 async def sent(credentials: Credentials) -> str:
@@ -155,7 +160,8 @@ async def test_an_early_fetch_that_fails_disturbs_nobody_and_is_made_again_after
     autojump_clock: MockClock,
 ) -> None:
     vault = Vault(takes=0)
-    credentials = credentials_of(vault)
+    told: list[str] = []
+    credentials = credentials_of(vault, on_refresh_failed=told.append)
     await sent(credentials)
     vault.is_broken = True
     await trio.sleep(0.85 * LIFE)
@@ -163,10 +169,31 @@ async def test_an_early_fetch_that_fails_disturbs_nobody_and_is_made_again_after
         assert await sent(credentials) == "key-00000001"
         await trio.sleep(1)
     assert len(vault.asked) == 1 + 3
+    assert told == ["The key function raised RuntimeError."] * 3
     await trio.sleep(0.14 * LIFE)
     assert await trouble(credentials) == ("auth", "key_function", "The key function raised RuntimeError.")
+    assert len(told) == 3, "a request has failed by it, and says so itself"
     vault.is_broken = False
     assert await sent(credentials) == "key-00000002"
+
+
+async def test_an_early_fetch_that_fails_is_logged_without_what_the_function_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    monkeypatch.setattr(time, "time", trio.current_time)
+    vault = Vault(takes=0)
+    config = {"default_model": "p:m", "providers": {"p": {"type": "openai", "api_key": vault}}}
+    async with open_house(lambda _: Answer("hello"), config) as house:
+        await house.supervisor.complete(ask())
+        vault.is_broken = True
+        await trio.sleep(0.85 * LIFE)
+        await house.supervisor.complete(ask())
+        await wait_all_tasks_blocked()
+    lines = [record for record in caplog.records if record.getMessage().startswith("key.refresh_failed")]
+    assert [(line.levelname, vars(line)["nexus3"]) for line in lines] == [
+        ("WARNING", {"actor": "p", "problem": "The key function raised RuntimeError."})
+    ]
+    assert "key-0000" not in caplog.text
 
 
 async def test_a_function_that_hangs_is_given_up_for_all_who_wait(autojump_clock: MockClock) -> None:

@@ -5,8 +5,8 @@ import socket
 import threading
 import time
 import timeit
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,14 +19,19 @@ from nexus3 import Supervisor, open_supervisor
 from nexus3.actors import exchange as exchange_module
 from nexus3.actors.attempt import attempt
 from nexus3.actors.gates.blame import judged
+from nexus3.actors.http.connection import EARLY_ANSWER_TIMEOUT, Connection
+from nexus3.actors.http.head import HeadLimits
+from nexus3.actors.http.ssrf import Origin
 from nexus3.actors.lag import BEAT, UNNOTICED, LoopClock, Timer, loop_clock
 from nexus3.actors.limits import Limits
+from nexus3.actors.transport import TransportFault
 from nexus3.actors.watch import Watch
 from nexus3.actors.watchdog import Watchdog
 from nexus3.loopback import open_loopback_process
 from nexus3.observe.log import host_log
 from nexus3.wire.failures import fail
 from tests.actors.house import ask, events_of, failure_of, until
+from tests.actors.http.world import a_pool
 from tests.actors.lag_servers import PIECES
 
 SERVERS = Path(__file__).with_name("lag_servers.py")
@@ -82,6 +87,154 @@ async def test_a_blocked_loop_fails_no_request_to_a_prompt_server(
     print(f"{trials} trials: {len(told)} requests complete, 0 failures, {named} of {len(lines)} lines name the culprit")
     assert told == [1] * 3 * trials
     assert named == len(lines) >= trials // 3
+
+
+class SlowNames(trio.abc.HostnameResolver):
+    """Every name is this machine, which a thread finds out in a tenth of a second."""
+
+    async def getaddrinfo(
+        self,
+        host: bytes | None,
+        port: bytes | str | int | None,
+        family: int = 0,
+        type: int = 0,  # noqa: A002 - trio's name for it
+        proto: int = 0,
+        flags: int = 0,
+    ) -> list[Any]:
+        await trio.to_thread.run_sync(time.sleep, 0.1)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    async def getnameinfo(self, sockaddr: Any, flags: int) -> tuple[str, str]:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("trials", [10, pytest.param(100, marks=pytest.mark.soak)])
+async def test_a_blocked_loop_fails_no_connect(trials: int) -> None:
+    """Half a second under a limit of 0.3 s, wherever in the making of three connections it falls."""
+    trio.socket.set_custom_hostname_resolver(SlowNames())
+    seed = 2
+    rng = Random(seed)
+    told: list[float] = []
+    async with open_loopback_process(script=f"{SERVERS}:at_once") as server:
+        url = f"http://api.example.test:{server.port}/v1"
+        allowed = {"allow_loopback": True, "allow_insecure_http": True}
+        provider = {"type": "openai", "base_url": url, "api_key": "sk-test-1234", **allowed}
+        limits = {"connect_timeout": 0.3, "max_retries": 0, "max_connection_requests": 1}
+        config = {"default_model": "openai:m", "providers": {"openai": {**provider, **limits}}}
+        async with open_supervisor(config) as supervisor:
+
+            async def one() -> None:
+                told.append((await supervisor.complete(ask())).attempts)
+
+            for _ in range(trials):
+                async with trio.open_nursery() as nursery:
+                    for _ in range(3):
+                        nursery.start_soon(one)
+                    await trio.sleep(rng.uniform(0.0, 0.12))
+                    the_culprit(0.5)
+            breaker = supervisor.snapshot().children["openai"].breaker
+    print(f"seed {seed}: {trials} trials, {len(told)} requests complete, 0 failures, breaker {breaker}")
+    assert told == [1] * 3 * trials
+    assert breaker == "closed"
+
+
+@contextmanager
+def late_reader(seconds: float) -> Iterator[int]:
+    """The port of a server, in a thread, that takes nothing of a request's body for so long, and then all of it."""
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with suppress(OSError), connection, connection.makefile("rb") as received:
+                head = b"".join(iter(received.readline, b"\r\n"))
+                length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+                time.sleep(seconds)
+                received.read(length)
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n")
+                connection.sendall(b"content-length: %d\r\n\r\n%b" % (len(SHORT_ANSWER), SHORT_ANSWER))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+SHORT_ANSWER = b'{"id":"x","choices":[{"index":0,"message":{"content":"ok"},"finish_reason":"stop"}]}'
+
+
+@pytest.mark.parametrize("trials", [10, pytest.param(100, marks=pytest.mark.soak)])
+async def test_a_blocked_loop_fails_no_write(trials: int) -> None:
+    """The server takes nothing for 0.65 s, of which the loop stands still for 0.5; the limit is 0.3 s."""
+    told: list[float] = []
+    request = ask("x" * (8 << 20))
+    with late_reader(0.65) as port:
+        provider = {
+            "type": "openai",
+            "base_url": f"http://127.0.0.1:{port}/v1",
+            "api_key": "sk-test-1234",
+            "allow_loopback": True,
+        }
+        limits = {"write_timeout": 0.3, "max_retries": 0, "max_connection_requests": 1}
+        config = {"default_model": "openai:m", "providers": {"openai": {**provider, **limits}}}
+        async with open_supervisor(config) as supervisor:
+
+            async def one() -> None:
+                told.append((await supervisor.complete(request)).attempts)
+
+            for _ in range(trials):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(one)
+                    await trio.sleep(0.1)
+                    the_culprit(0.5)
+            breaker = supervisor.snapshot().children["openai"].breaker
+    print(f"{trials} trials: {len(told)} requests complete, 0 failures, breaker {breaker}")
+    assert told == [1] * trials
+    assert breaker == "closed"
+
+
+async def test_connect_and_write_limits_hold_in_virtual_time(autojump_clock: MockClock) -> None:
+    """A stream that takes nothing, and a name that is never found out: over when the limit is, by the clock alone."""
+
+    class Deaf:
+        def send_now(self, data: bytes) -> bool:
+            return False
+
+        async def send_all(self, data: bytes) -> None:
+            await trio.sleep_forever()
+
+        async def receive_some(self) -> bytes:
+            await trio.sleep_forever()
+
+        def is_quiet(self) -> bool:
+            return True
+
+        def close(self) -> None: ...
+
+    class Silent(SlowNames):
+        async def getaddrinfo(self, *_: Any, **__: Any) -> list[Any]:
+            await trio.sleep_forever()
+
+    heads = HeadLimits(max_header_bytes=1024, max_header_count=10, max_informational_responses=1)
+    began = trio.current_time()
+    with pytest.raises(TransportFault) as caught:
+        await Connection(Deaf(), began).exchange(b"head", b"body", heads, 7.0, lambda: None)
+    assert (caught.value.failure.kind, caught.value.failure.reason) == ("timeout", "write")
+    assert trio.current_time() - began == pytest.approx(7.0 + EARLY_ANSWER_TIMEOUT)
+
+    trio.socket.set_custom_hostname_resolver(Silent())
+    began = trio.current_time()
+    with a_pool(connect_timeout=7.0) as pool, pytest.raises(TransportFault) as caught:
+        await pool.connect(Origin.of("http://api.example.test/v1"))
+    assert (caught.value.failure.kind, caught.value.failure.reason) == ("timeout", "connect")
+    assert trio.current_time() - began == 7.0
 
 
 async def test_a_late_server_times_out_though_the_loop_stalls_now_and_then() -> None:
@@ -188,8 +341,10 @@ async def test_the_lag_of_the_wait_that_timed_out_decides_whom_it_speaks_against
 async def test_an_attempt_tells_its_lag_with_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[float] = []
 
-    async def telling(*args: Any, **kwargs: Any) -> Any:
-        return await attempt(*args, **{**kwargs, "on_lag": told.append})
+    async def telling(slot: Any, ticket: Any, *args: Any, **kwargs: Any) -> Any:
+        failure = await attempt(slot, ticket, *args, **kwargs)
+        told.append(ticket.lag)
+        return failure
 
     monkeypatch.setattr(exchange_module, "attempt", telling)
     async with with_server("late", header_timeout=0.2) as supervisor, trio.open_nursery() as nursery:

@@ -322,6 +322,20 @@ async def test_the_request_s_own_fallbacks_come_instead_of_the_model_s(autojump_
         assert len(house.network.exchanges) == 4
 
 
+async def test_each_provider_hears_how_its_own_attempt_ended(autojump_clock: MockClock) -> None:
+    """A request that moves on begins at the next provider before its place at the first one is given back."""
+
+    def script(exchange: Exchange) -> Answer:
+        return Answer(status=500)
+
+    async with open_house(script, config(fallbacks=("second",), max_retries=0)) as house:
+        sup = house.supervisor
+        for _ in range(5):
+            with pytest.raises(ProviderError):
+                await sup.complete(ask())
+        assert [sup.snapshot().children[name].breaker for name in ("main", "other")] == ["open", "open"]
+
+
 @pytest.mark.parametrize("trouble", ["parked", "draining", "breaker", "full"])
 async def test_a_provider_that_takes_nothing_sends_requests_on(trouble: str, autojump_clock: MockClock) -> None:
     def script(exchange: Exchange) -> Answer:

@@ -499,6 +499,7 @@ BY_NAME = {line.name: line for line in LINES}
 
 FINISH = b'{"id":"x","model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}'
 INJECTED = Call("../../bin/sh", '{"cmd":"$(reboot)","__class__":"{0.__init__}"}')
+ODD_IDS = ["../../etc/passwd", "a b\r\nx: y", "\x1b[31m\u202e", "caf\N{LATIN SMALL LETTER E WITH ACUTE}", "x" * 200]
 TERMINAL_ESCAPES = "\x1b[31mred\u202e alert\x07\r\nforged line"
 
 HELLO = Answer("Hello")
@@ -526,6 +527,8 @@ GOOD: dict[str, Reply] = {
     "lone-surrogate": sse(delta('"content":"caf\\ud83d"'), FINISH, b"[DONE]"),
     "no-utf-8-in-text": sse(delta('"content":"caf?"').replace(b"?", b"\xe9"), FINISH, b"[DONE]"),
     "escapes": Answer(status=400, error=TERMINAL_ESCAPES),
+    "long-error": Answer(status=400, error="x" * 60_000),
+    "odd-ids": Answer(tool_calls=[Call("f", "{}", id=odd) for odd in ODD_IDS]),
     "held": HELD,
     "paced": Answer(["a "] * 200, delay=0.02),
     "held-head": Answer(fault=StallHeaders()),

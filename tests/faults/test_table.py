@@ -5,29 +5,36 @@ certificate, a second request, a caller that leaves, an actor that crashes.
 """
 
 import gc
+import json
+import re
 import socket
+import sys
 import unicodedata
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import trio
 import trustme
 
 from nexus3 import (
+    CompletionRequest,
     ContentDelta,
+    Message,
     Notice,
     RetryScheduled,
+    Role,
     StreamComplete,
     StreamEvent,
     StreamFailed,
     Submission,
     Supervisor,
     ToolCall,
+    ToolCallStarted,
 )
 from nexus3.actors.ticket import REPLY_BATCHES
 from nexus3.loopback.process import LoopbackProcess
@@ -35,9 +42,10 @@ from nexus3.testing import check_at_rest, check_events, crash
 from nexus3.testing.toxic import ResetPeer, Slicer, open_toxic_proxy_process
 from nexus3.wire.events import MAYBE_BILLED_TWICE
 from tests.actors.http.world import open_tls_front, sockets
-from tests.faults.table import ATTEMPTS, INJECTED, LINES, SHORT, Line
+from tests.faults.table import ATTEMPTS, INJECTED, LINES, MIB, ODD_IDS, SHORT, Line
 from tests.faults.world import (
     LATE,
+    REFUSED_WITHIN,
     Fate,
     a_server,
     answered,
@@ -159,7 +167,12 @@ def port_of(listener: socket.socket) -> int:
 
 
 async def fails_to_connect(
-    base_url: str, expected: Fate, seconds: float, settings: Mapping[str, object] | None = None
+    base_url: str,
+    expected: Fate,
+    seconds: float,
+    settings: Mapping[str, object] | None = None,
+    *,
+    late: float = LATE,
 ) -> None:
     """A request ends so, within the limits, and leaves no socket open, though nobody collects garbage."""
     before = sockets()
@@ -172,7 +185,7 @@ async def fails_to_connect(
         gc.enable()
     assert lived.fate == expected
     print(f"{lived.seconds:.3f} s of {seconds:.1f} s")
-    assert seconds <= lived.seconds < seconds + LATE
+    assert seconds <= lived.seconds < seconds + late
 
 
 async def test_row_01_the_name_does_not_exist() -> None:
@@ -182,11 +195,28 @@ async def test_row_01_the_name_does_not_exist() -> None:
     assert resolver.asked == [NAME.encode()] * ATTEMPTS, "that it was missing is not remembered"
 
 
+NO_CONNECTION = Fate("transport", "connect", "connect", True, ATTEMPTS)
+
+
 async def test_row_02_nobody_listens() -> None:
     with a_listener() as listener:
         port = port_of(listener)
-    refused = Fate("transport", "connect", "connect", True, ATTEMPTS)
-    await fails_to_connect(f"http://127.0.0.1:{port}/v1", refused, 0.0)
+    await fails_to_connect(f"http://127.0.0.1:{port}/v1", NO_CONNECTION, 0.0, late=ATTEMPTS * REFUSED_WITHIN)
+
+
+async def test_row_02_no_way_leads_there() -> None:
+    """In a network of its own, whose loopback is down, the system says "Network is unreachable" to any address."""
+    script = Path(__file__).with_name("unreachable.py")
+    isolated = ["unshare", "--map-root-user", "--net", sys.executable, str(script)]
+    done = await trio.run_process(isolated, capture_stdout=True, capture_stderr=True, check=False)
+    if done.stderr.startswith(b"unshare:"):
+        pytest.skip(f"no network namespaces here: {done.stderr.decode().strip()}")
+    assert done.returncode == 0, done.stderr.decode()
+    told = json.loads(done.stdout)
+    print(f"{told['seconds']:.3f} s")
+    assert Fate(*told["fate"]) == NO_CONNECTION
+    assert "unreachable" in told["message"]
+    assert told["seconds"] < ATTEMPTS * REFUSED_WITHIN
 
 
 STALLED = Fate("timeout", "connect", "connect", True, 2)
@@ -270,7 +300,9 @@ async def test_row_05_a_kept_connection_had_died(
         await at_rest(sup)
         if model == "goes-while-idle":
             await answered(server, model)
+        began = trio.current_time()
         events = await events_of(sup, ask(f"openai:{model}"))
+        assert trio.current_time() - began < LATE
     # The first loss costs no attempt; one on a new connection does.
     assert complete(events).attempts == attempts
     assert len([event for event in events if isinstance(event, RetryScheduled)]) == attempts - 1
@@ -297,6 +329,45 @@ async def test_row_06_the_connection_is_reset_while_the_request_is_written(serve
         assert lived.fate == Fate("transport", "reset", "request", True, ATTEMPTS)
         assert lived.seconds < LATE * ATTEMPTS
         assert (await proxy.counts()).cut == ATTEMPTS
+
+
+# -- 17: errors that are larger than anybody reads
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has held since :func:`forget_peak`."""
+    return 1024 * int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+
+
+def forget_peak() -> int:
+    """Begin to measure anew; the memory that is held now."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return peak_bytes()
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks of memory are read from Linux' /proc")
+async def test_row_17_an_endless_error_body_is_neither_read_nor_held(server: LoopbackProcess) -> None:
+    name = "17-endless-error-body"
+    async with house(server.url) as sup:
+        for _ in range(2):  # what grows once has grown
+            await live(sup, ask(f"openai:{name}"))
+        before = forget_peak()
+        lived = await live(sup, ask(f"openai:{name}"))
+        grown = peak_bytes() - before
+        await answered(server, name)
+    print(f"256 MB of error: {grown / MIB:.2f} MB more held, {lived.seconds:.3f} s")
+    assert lived.fate == Fate("bad_request", "bad_request", "headers", False, 1, 400)
+    assert grown < 2 * MIB
+    assert lived.seconds < LATE
+    assert (await exchanges(server, name))[-1].client_left
+    assert sockets() == 0
+
+
+async def test_row_17_of_a_long_error_no_more_than_10_kib_are_told(server: LoopbackProcess) -> None:
+    async with house(server.url) as sup:
+        lived = await live(sup, ask("openai:long-error"))
+    assert lived.fate == Fate("bad_request", "invalid_request_error", "headers", False, 1, 400)
+    assert 0 < len(lived.failure.message.encode()) <= 10 << 10
 
 
 # -- 10: redirects
@@ -364,6 +435,41 @@ async def test_row_38_arguments_are_text_and_data_and_nothing_else(server: Loopb
         [call] = complete(await events_of(sup, ask("openai:injected"))).message.tool_calls
     assert (call.name, call.raw_arguments) == (INJECTED.name, INJECTED.arguments)
     assert call.arguments == {"cmd": "$(reboot)", "__class__": "{0.__init__}"}
+
+
+@pytest.mark.parametrize(
+    ("model", "legal"), [("openai", r"[A-Za-z0-9_.:-]{1,128}"), ("anthropic", r"[A-Za-z0-9_-]{1,64}")]
+)
+async def test_row_38_odd_ids_of_calls_come_as_they_are_and_never_go_out_again(
+    model: str, legal: str, server: LoopbackProcess
+) -> None:
+    """To the caller an id is a name that it repeats, of no meaning; a server would refuse the next request for it."""
+    async with house(server.url) as sup:
+        events = await events_of(sup, ask(f"{model}:odd-ids"))
+        message = complete(events).message
+        assert [event.id for event in events if isinstance(event, ToolCallStarted)] == ODD_IDS
+        assert [call.id for call in message.tool_calls] == ODD_IDS
+        results = [Message(role=Role.TOOL, tool_call_id=odd, content=str(n)) for n, odd in enumerate(ODD_IDS)]
+        question = Message(role=Role.USER, content="hi")
+        answered_calls = CompletionRequest(model=f"{model}:hello", messages=(question, message, *results))
+        complete(await events_of(sup, answered_calls))
+    body = (await exchanges(server, "hello"))[-1].body
+    assert isinstance(body, dict)
+    sent, returned = calls_and_results(model, body["messages"])
+    assert [text for _, text in returned] == [str(n) for n in range(len(ODD_IDS))]
+    assert [call_id for call_id, _ in returned] == sent, "each result is of its own call"
+    assert len(set(sent)) == len(ODD_IDS)
+    assert [call_id for call_id in sent if not re.fullmatch(legal, call_id)] == []
+
+
+def calls_and_results(dialect: str, messages: list[dict[str, Any]]) -> tuple[list[str], list[tuple[str, str]]]:
+    """The ids of the calls in a body, and of the results with their texts, each in its order."""
+    if dialect == "openai":
+        calls = [call["id"] for message in messages for call in message.get("tool_calls", ())]
+        return calls, [(each["tool_call_id"], each["content"]) for each in messages if each["role"] == "tool"]
+    blocks = [block for message in messages for block in message["content"] if isinstance(block, dict)]
+    calls = [block["id"] for block in blocks if block["type"] == "tool_use"]
+    return calls, [(each["tool_use_id"], each["content"]) for each in blocks if each["type"] == "tool_result"]
 
 
 async def test_row_39_control_characters_are_escaped(
@@ -469,9 +575,12 @@ async def test_row_43_a_full_mailbox_refuses_at_once(server: LoopbackProcess) ->
         await until(lambda: sup.snapshot().children["openai"].in_flight == 1)
         nursery.start_soon(events_of, sup, ask("openai:held"))
         await until(lambda: sup.snapshot().children["openai"].queued == 1)
-        lived = await live(sup, ask("openai:hello"))
-        assert lived.fate == Fate("unavailable", "mailbox_full", "queued", True, 0)
-        assert lived.seconds < 0.05
+        refusals = [await live(sup, ask("openai:hello")) for _ in range(21)]
+        assert {lived.fate for lived in refusals} == {Fate("unavailable", "mailbox_full", "queued", True, 0)}
+        seconds = sorted(lived.seconds for lived in refusals)
+        print(f"refused within {seconds[10] * 1000:.2f} ms, at most {seconds[-1] * 1000:.2f} ms")
+        assert seconds[10] < 0.001
+        assert seconds[-1] < LATE
         nursery.cancel_scope.cancel()
 
 

@@ -32,6 +32,8 @@ from tests.faults.table import ATTEMPTS
 
 LATE = 0.2
 """Seconds beyond its limits that an end may come."""
+REFUSED_WITHIN = 0.05
+"""Seconds in which an attempt that the system refuses is over."""
 ENOUGH = 20.0
 """Seconds in which any of this must be over: the requests' own deadline."""
 

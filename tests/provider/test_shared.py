@@ -1,5 +1,7 @@
 """Providers made outside any block: one supervisor per run, started at first use, ended with the run."""
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,28 @@ async def test_equal_settings_share_an_actor_and_the_last_user_closes_it() -> No
         assert shared_supervisor()._slots == {}
         await first.complete(HELLO)
         await first.aclose()
+
+
+def test_a_blocked_loop_is_said_for_as_long_as_the_run_lasts(caplog: pytest.LogCaptureFixture) -> None:
+    def watchdogs() -> int:
+        return sum(thread.name == "nexus3 watchdog" for thread in threading.enumerate())
+
+    async def main() -> None:
+        async with open_loopback(script=[Answer("x", fault=Stall(after="head"))]) as server:
+            provider = create_provider(settings(server), "local-echo")
+            with trio.move_on_after(0.1):
+                await provider.complete(HELLO)
+            assert watchdogs() == 1
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(provider.complete, HELLO)
+                await trio.sleep(0.1)
+                time.sleep(0.5)  # noqa: ASYNC251 - that is the point
+                nursery.cancel_scope.cancel()
+            await provider.aclose()
+
+    trio.run(main)
+    assert watchdogs() == 0
+    assert [record.levelname for record in caplog.records if record.getMessage().startswith("loop.blocked")]
 
 
 async def test_closing_a_provider_ends_what_runs_on_it() -> None:

@@ -6,12 +6,18 @@ pass for a while that grows from five seconds to a minute. *Half open*, one prob
 one that fails opens it for longer. An attempt is judged only in the stretch it was begun in: what was sent before the
 breaker opened says nothing about the provider after it.
 
+Attempts run side by side, and by their ends alone they would be counted in an order that lies: failures come sooner
+than answers, and timeouts of requests that came together come together. Ten of a hundred requests that are refused at
+once, after a quiet minute, would open it before the first answer is there. So attempts have failed *in a row* where no
+success ended since the first of them, and they were begun one directly after the other: one that is still running
+parts a row until it ends. And the share of failures means something only where more attempts have ended than run.
+
 Which failures speak against a provider is :mod:`nexus3.actors.gates.blame`'s matter.
 """
 
 from collections import deque
 from random import Random
-from typing import Literal, assert_never
+from typing import Literal, NamedTuple, assert_never
 
 import msgspec
 
@@ -20,10 +26,10 @@ from nexus3.actors.settings import BreakerMode
 from nexus3.wire.failures import fail
 
 CONSECUTIVE = 5
-"""Failures without a success between them that open it."""
+"""Failures in a row that open it."""
 SAMPLES = 20
 FAILED_SHARE = 0.5
-"""Of at least :data:`SAMPLES` in the window: opens it too."""
+"""Of at least :data:`SAMPLES` in the window, and no fewer than are still running: opens it too."""
 BUCKET = 3.0
 """Seconds; the window is ten of them."""
 BUCKETS = 10
@@ -53,7 +59,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     before: State
     after: State
     failures: int
-    """Counted in the window, or since the last success, whichever is more; 0 unless it opens."""
+    """Counted in the window, or in the row, whichever is more; 0 unless it opens."""
     seconds: float | None = None
     """How long it stays open."""
 
@@ -70,11 +76,14 @@ class Breaker:
         self.reopened = 0
         """The exponent of the time it is open."""
         self._closed_since: float | None = None
-        self._in_a_row = 0
+        self._rows: dict[int, _Row] = {}
+        """Since the last success; each by the numbers of its first and its last permit."""
         self._successes = 0
         """Of probes, since it is half open."""
         self._window: deque[_Bucket] = deque()
         self._stretch = 0
+        self._running = 0
+        """Attempts of this stretch."""
         self._numbers = 0
         self._probe: Permit | None = None
         """The one that has no answer yet."""
@@ -94,6 +103,7 @@ class Breaker:
         if probes and self.state == "open":
             change = self._go("half_open")
         self._numbers += 1
+        self._running += 1
         permit = Permit(self._numbers, self._stretch, probes)
         if probes:
             self._probe = permit
@@ -113,7 +123,10 @@ class Breaker:
     def ended(self, permit: Permit, how: Judgement, now: float, rng: Random) -> Change | None:
         """The attempt is over. ``neutral`` is no verdict: cancelled, throttled, refused for what it asked; the place of
         a probe is free again."""
-        if permit.stretch != self._stretch or self.mode == "off":
+        if permit.stretch != self._stretch:
+            return None
+        self._running -= 1
+        if self.mode == "off":
             return None
         match self.state:
             case "open":
@@ -130,7 +143,7 @@ class Breaker:
                     self._probe = None
                 return None
             case "closed":
-                return self._sample(how, now, rng)
+                return self._sample(permit.number, how, now, rng)
             case _:
                 assert_never(self.state)
 
@@ -145,28 +158,47 @@ class Breaker:
             case _:
                 assert_never(self.state)
 
-    def _sample(self, how: Judgement, now: float, rng: Random) -> Change | None:
+    def _sample(self, number: int, how: Judgement, now: float, rng: Random) -> Change | None:
+        """The attempt of permit ``number`` ended while it is closed."""
         if how == "neutral":
+            self._join(number, failures=0)
             return None
+        bucket = self._bucket(now)
+        if how == "success":
+            self._rows.clear()
+            bucket.successes += 1
+            return None
+        in_a_row = self._join(number, failures=1)
+        bucket.failures += 1
+        failures = sum(bucket.failures for bucket in self._window)
+        samples = failures + sum(bucket.successes for bucket in self._window)
+        if in_a_row < CONSECUTIVE and (samples < max(SAMPLES, self._running) or failures < FAILED_SHARE * samples):
+            return None
+        if self._closed_since is None or now - self._closed_since >= CALM:
+            self.reopened = 0
+        return self._open(max(failures, in_a_row), now, rng)
+
+    def _join(self, number: int, *, failures: int) -> int:
+        """One more attempt has ended without success; the failures of the row that it is in now. One without a verdict
+        lengthens no row, but parts none either."""
+        row = _Row(number, number, failures)
+        if (before := self._rows.pop(number - 1, None)) is not None:
+            self._rows.pop(before.first, None)
+            row = _Row(before.first, row.last, before.failures + row.failures)
+        if (after := self._rows.pop(number + 1, None)) is not None:
+            self._rows.pop(after.last, None)
+            row = _Row(row.first, after.last, row.failures + after.failures)
+        self._rows[row.first] = self._rows[row.last] = row
+        return row.failures
+
+    def _bucket(self, now: float) -> "_Bucket":
+        """The window's latest; those that have left it are dropped."""
         number = int(now // BUCKET)
         if not self._window or self._window[-1].number < number:
             self._window.append(_Bucket(number))
         while self._window[0].number <= number - BUCKETS:
             self._window.popleft()
-        bucket = self._window[-1]
-        if how == "success":
-            self._in_a_row = 0
-            bucket.successes += 1
-            return None
-        self._in_a_row += 1
-        bucket.failures += 1
-        failures = sum(bucket.failures for bucket in self._window)
-        samples = failures + sum(bucket.successes for bucket in self._window)
-        if self._in_a_row < CONSECUTIVE and (samples < SAMPLES or failures < FAILED_SHARE * samples):
-            return None
-        if self._closed_since is None or now - self._closed_since >= CALM:
-            self.reopened = 0
-        return self._open(max(failures, self._in_a_row), now, rng)
+        return self._window[-1]
 
     def _open(self, failures: int, now: float, rng: Random) -> Change:
         # Past the cap the exponent may grow without end; its power may not.
@@ -179,10 +211,20 @@ class Breaker:
         change = Change(before=self.state, after=after, failures=0)
         self.state = after
         self._stretch += 1
-        self._in_a_row = self._successes = 0
+        self._running = 0
+        self._rows.clear()
+        self._successes = 0
         self._window.clear()
         self._probe = None
         return change
+
+
+class _Row(NamedTuple):
+    """Attempts that were begun one directly after the other, all ended, none with success."""
+
+    first: int
+    last: int
+    failures: int
 
 
 class _Bucket(msgspec.Struct):

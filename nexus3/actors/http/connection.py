@@ -1,7 +1,8 @@
 """One connection: one exchange at a time, by one task. A request goes out, an answer's head and then its body come in.
 
-It never connects, retries or waits for its turn; deadlines are the caller's scopes, but for the one on writing. What
-breaks is raised as a :class:`~nexus3.actors.transport.TransportFault` that holds a value, never a foreign exception.
+It never connects, retries or waits for its turn; deadlines are the caller's scopes, but for the one on writing, which
+the stalls of our own loop do not use up. What breaks is raised as a
+:class:`~nexus3.actors.transport.TransportFault` that holds a value, never a foreign exception.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import trio
 from nexus3.actors.http.body import BadHttp
 from nexus3.actors.http.head import Head, HeadLimits, HeadReader
 from nexus3.actors.http.stream import ByteStream
+from nexus3.actors.lag import Timer
 from nexus3.actors.transport import TransportFault
 from nexus3.wire.failures import Failure, Phase, fail
 
@@ -89,7 +91,8 @@ class Connection:
                 await trio.lowlevel.checkpoint_if_cancelled()  # nothing is sent for a caller who has left
                 if stream.send_now(piece):
                     continue  # as a rule: what does not wait needs no time limit
-                with trio.CancelScope(deadline=trio.current_time() + write_timeout) as scope:
+                with (timer := Timer()) as scope:
+                    timer.set_in(write_timeout)
                     await stream.send_all(b"")
                 if scope.cancelled_caught:
                     return _UNTAKEN

@@ -20,6 +20,7 @@ from nexus3.actors.http.dial import dial
 from nexus3.actors.http.head import HeadLimits, request_head
 from nexus3.actors.http.ssrf import AddressPolicy, Origin, policy_of
 from nexus3.actors.http.tls import tls_context
+from nexus3.actors.lag import Timer
 from nexus3.actors.limits import Limits
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.transport import TransportFault
@@ -89,9 +90,11 @@ class Pool:
         """A new connection, the caller's. Cancelling leaves nothing open.
 
         Raises:
-            TransportFault: none within ``connect_timeout``, or none that the policy allows.
+            TransportFault: none within ``connect_timeout``, in which our own loop's stalls do not count, or none that
+                the policy allows.
         """
-        with trio.CancelScope(deadline=trio.current_time() + self._limits.connect_timeout):
+        with (timer := Timer()):
+            timer.set_in(self._limits.connect_timeout)
             return Connection(await dial(origin, self._policy, self._tls), trio.current_time())
         raise TransportFault(_LATE)
 
