@@ -19,10 +19,11 @@ from functools import partial
 from pathlib import Path
 
 import trio
-from engine import answers, grammars, refusals
+from engine import answers, grammars, loops, outputs, refusals
 from engine.environment import SetupError, engines_python, run_step
 from engine.raw import capture, excerpt
 from engine.reading import config_of
+from engine.relay import without_nulls
 from engine.report import Report, expect
 from engine.servers import NotReadyError, Server, llama_cpp_server, transformers_server
 
@@ -91,7 +92,7 @@ async def check_all(python: Path) -> int:
 async def check_engine(start: StartServer, python: Path, report: Report, said: dict[str, str]) -> None:
     """Start one server, run all its checks, end it. A server that does not start is a failed check."""
     try:
-        async with start(python, FOLDER) as server:
+        async with start(python, FOLDER) as server, without_nulls(server) as tools_url:
             failed_before = len(report.failed)
             question: dict[str, object] = {
                 "messages": [{"role": "user", "content": answers.QUESTION}],
@@ -101,11 +102,13 @@ async def check_engine(start: StartServer, python: Path, report: Report, said: d
             if server.engine == "llama.cpp":
                 question["repeat_penalty"] = 1.0
             raw = await capture(server, question)
-            async with open_supervisor(config_of(server)) as supervisor:
+            async with open_supervisor(config_of(server, tools_url)) as supervisor:
                 said[server.engine] = await answers.run_all(server, supervisor, raw, report)
                 await refusals.run_all(server, supervisor, report)
                 if server.engine == "llama.cpp":
                     await grammars.run_all(server, supervisor, report)
+                    await outputs.run_all(server, supervisor, report)
+                    await loops.run_all(server, supervisor, report)
                 killed = partial(answers.killed_in_mid_stream, server, supervisor)
                 await report.run(f"{server.engine}: killed in mid-stream", killed)
             if len(report.failed) > failed_before:

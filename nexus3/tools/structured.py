@@ -2,7 +2,8 @@
 
 Where a provider holds its answers to a schema itself, that is used; where it refuses one (kind ``unsupported``, found
 before anything is sent), the model is made to call a tool whose arguments are the answer. Either way the answer is
-validated here: what a caller gets fits its model.
+validated here: what a caller gets fits its model. What is no plain object is asked for in one
+(:mod:`~nexus3.tools.answer_object`), which callers see in nothing but the text of the answer.
 """
 
 from collections import deque
@@ -16,11 +17,12 @@ from pydantic_core import ErrorDetails
 from nexus3.actors.reply import ReplyStream
 from nexus3.errors import NexusError
 from nexus3.runtime import Supervisor
+from nexus3.tools.answer_object import in_object, is_plain_object, partial_in_object, read_in_object
 from nexus3.wire.events import AttemptStarted, ContentDelta, StopReason, StreamComplete, StreamEvent, ToolCallDelta
 from nexus3.wire.failures import ProviderError
 from nexus3.wire.function_tool import problems_of
 from nexus3.wire.messages import Message, Role
-from nexus3.wire.requests import CompletionRequest, Tool
+from nexus3.wire.requests import CompletionRequest, OutputSchema, Tool
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -36,13 +38,13 @@ class OutputInvalid(NexusError, ValueError):  # noqa: N818 - it states what is w
     ) -> None:
         super().__init__(problems, message, stop_reason, errors)
         self.problems = problems
-        """Where and why, quoting nothing of the answer."""
+        """Where and why, quoting no value of the answer; keys are places."""
         self.message = message
         """The answer."""
         self.stop_reason = stop_reason
         """``length``, ``refusal`` and ``content_filter`` say that asking again as before will not help."""
         self.errors = errors
-        """Pydantic's own list; empty where the answer is not even JSON of any kind."""
+        """Pydantic's own list, with places as in ``text``; of one item where the answer is not even JSON."""
 
     @property
     def text(self) -> str:
@@ -65,6 +67,8 @@ class OutputStream(trio.abc.ReceiveChannel[StreamEvent], Generic[T]):
         self._request = request
         self._model = model
         self._by_tool = by_tool
+        self._schema, self._is_wrapped = _asked_schema(request, model)
+        """What is sent; and whether it puts the answer into an object."""
         self._stream = self._ask()
         self._held: list[StreamEvent] = []
         self._shown = deque[StreamEvent]()
@@ -92,7 +96,7 @@ class OutputStream(trio.abc.ReceiveChannel[StreamEvent], Generic[T]):
             found: JsonValue = pydantic_core.from_json(self._text, allow_partial="trailing-strings")
         except ValueError:
             return None
-        return found
+        return partial_in_object(found) if self._is_wrapped else found
 
     @trio.lowlevel.enable_ki_protection
     async def receive(self) -> StreamEvent:
@@ -143,7 +147,7 @@ class OutputStream(trio.abc.ReceiveChannel[StreamEvent], Generic[T]):
         """
         while self.done is None:
             await self.receive()
-        return parse_output(self.done.message, self._model, stop_reason=self.done.stop_reason)
+        return _read(self.done.message, self._model, self.done.stop_reason, is_wrapped=self._is_wrapped)
 
     def close(self) -> None:
         """Leave: ends the request if it still runs. Synchronous, idempotent."""
@@ -155,10 +159,9 @@ class OutputStream(trio.abc.ReceiveChannel[StreamEvent], Generic[T]):
 
     def _ask(self) -> ReplyStream:
         """The stream of the request, in one of its two forms. It begins when it is read."""
-        shaped = CompletionRequest.model_validate({**dict(self._request), "output_schema": self._model})
-        schema = shaped.output_schema
-        assert schema is not None, "it was just set"
+        shaped = self._request.model_copy(update={"output_schema": self._schema})
         if self._by_tool:
+            schema = self._schema
             description = schema.description or "Give the final answer: the arguments are the answer."
             tool = Tool(name=schema.name, description=description, parameters=schema.schema_ or {})
             shaped = shaped.model_copy(update={"output_schema": None, "tools": (tool,), "tool_choice": tool.name})
@@ -208,16 +211,7 @@ def parse_output(message: Message, model: type[T], *, stop_reason: StopReason = 
     Raises:
         OutputInvalid: it does not fit.
     """
-    try:
-        return model.model_validate_json(_json_text(message))
-    except ValidationError as error:
-        problems = problems_of(error)
-        if stop_reason == "length":
-            problems = f"it was cut off at its limit of tokens ({problems})"
-        elif message.refusal:
-            problems = "the model declined to answer"
-        details = error.errors(include_url=False, include_context=False)
-        raise OutputInvalid(problems, message, stop_reason, tuple(details)) from None
+    return _read(message, model, stop_reason, is_wrapped=False)
 
 
 def with_feedback(request: CompletionRequest, invalid: OutputInvalid) -> CompletionRequest:
@@ -228,6 +222,29 @@ def with_feedback(request: CompletionRequest, invalid: OutputInvalid) -> Complet
         for call in invalid.message.tool_calls
     ] or [Message(role=Role.USER, content=text)]
     return request.model_copy(update={"messages": (*request.messages, invalid.message, *said)})
+
+
+def _asked_schema(request: CompletionRequest, model: type[BaseModel]) -> tuple[OutputSchema, bool]:
+    shaped = CompletionRequest.model_validate({**dict(request), "output_schema": model}).output_schema
+    assert shaped is not None, "it was just set"
+    schema = shaped.schema_ or {}
+    if is_plain_object(schema):
+        return shaped, False
+    return shaped.model_copy(update={"schema_": in_object(schema)}), True
+
+
+def _read(message: Message, model: type[T], stop_reason: StopReason, *, is_wrapped: bool) -> T:
+    text = _json_text(message)
+    try:
+        return read_in_object(text, model) if is_wrapped else model.model_validate_json(text)
+    except ValidationError as error:
+        problems = problems_of(error)
+        if stop_reason == "length":
+            problems = f"it was cut off at its limit of tokens ({problems})"
+        elif message.refusal:
+            problems = "the model declined to answer"
+        details = error.errors(include_url=False, include_context=False)
+        raise OutputInvalid(problems, message, stop_reason, tuple(details)) from None
 
 
 def _json_text(message: Message) -> str:

@@ -13,7 +13,8 @@ from nexus3.loopback import Answer, Call
 from nexus3.testing import Exchange, open_house
 from nexus3.tools import FunctionTool, RunComplete, RunEvent, ToolFinished, run_tools
 from nexus3.wire.catalog import CATALOG, ProviderTypeName, Target
-from nexus3.wire.codecs import anthropic_messages, openai_chat
+from nexus3.wire.codecs import Codec, anthropic_messages, openai_chat
+from tests.wire.dialect_rules import read_anthropic, read_openai
 
 QUESTION = Message(role=Role.USER, content="Compare Berlin and Paris")
 WENT_ON = Message(role=Role.USER, content="go on")
@@ -78,16 +79,25 @@ def target(name: ProviderTypeName, model: str) -> Target:
     return Target(provider=name, type=row, model=model, url="http://127.0.0.1:9", quirks=row.quirks)
 
 
+def sent(codec: Codec, where: Target, messages: tuple[Message, ...]) -> object:
+    """The body that goes out; nothing had to be repaired for it."""
+    encoded = codec.encode(CompletionRequest(messages=messages, tools=TOOLS), where, stream=True)
+    assert encoded.notices == ()
+    return msgspec.json.decode(encoded.body)
+
+
 def assert_sendable(history: tuple[Message, ...]) -> None:
-    """Both dialects take it without repairing anything, and every call has its one result, in the order of calls."""
+    """Both dialects take it without repairing anything, by their own rules, and are told the same; and every call has
+    its one result, in the order of calls."""
     messages = history if history[-1].role is not Role.ASSISTANT else (*history, WENT_ON)
-    for codec, where in (
-        (openai_chat, target("openai", "gpt-4o")),
-        (anthropic_messages, target("anthropic", "claude-x")),
-    ):
-        encoded = codec.encode(CompletionRequest(messages=messages, tools=TOOLS), where, stream=True)
-        assert encoded.notices == ()
-        msgspec.json.decode(encoded.body)
+    by_openai = read_openai(sent(openai_chat, target("openai", "gpt-4o"), messages), max_id=40)
+    by_anthropic = read_anthropic(
+        sent(anthropic_messages, target("anthropic", "claude-x"), messages), later_system=False, prefill=False
+    )
+    assert by_openai == by_anthropic
+    assert [said.what for said in by_openai if said.who == "call"] == [
+        call.name for message in messages for call in message.tool_calls
+    ]
     waiting: list[str] = []
     for message in messages:
         if message.role is Role.TOOL:

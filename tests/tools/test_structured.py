@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 import pytest
 import trio.testing
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import BaseModel, Field, JsonValue, RootModel
 
 from nexus3 import CompletionRequest, ContentDelta, Message, NexusError, ProviderError, Role, StreamComplete, Tool
 from nexus3.loopback import Answer, Call, open_loopback
@@ -27,6 +27,19 @@ class Day(BaseModel):
 class Forecast(BaseModel):
     city: str
     days: list[Day]
+
+
+class Days(RootModel[list[Day]]):
+    pass
+
+
+class Sky(RootModel[Day | int]):
+    pass
+
+
+class Chain(BaseModel):
+    length: int
+    next: "Chain | None" = None
 
 
 GOOD = Forecast(city="Berlin", days=[Day(kind="sun", degrees=20)])
@@ -79,6 +92,51 @@ async def test_every_provider_type_answers_over_real_sockets(name: ProviderTypeN
         request = ASK.model_copy(update={"model": f"local-{name}"})
         found = await complete_as(supervisor, request, Forecast)
         assert found.days[0].kind == "sun"
+
+
+@pytest.mark.parametrize("name", sorted(CATALOG))
+@pytest.mark.parametrize("model", [Days, Sky, Chain])
+async def test_what_is_no_plain_object_is_answered_by_every_provider_type(
+    name: ProviderTypeName, model: type[BaseModel]
+) -> None:
+    async with open_loopback() as server, open_supervisor(local_config(server.url)) as supervisor:
+        request = ASK.model_copy(update={"model": f"local-{name}"})
+        assert isinstance(await complete_as(supervisor, request, model), model)
+
+
+@pytest.mark.parametrize("config", [None, by_tool_only("none")], ids=["native", "by tool"])
+async def test_a_list_is_asked_for_in_an_object_and_grows_as_a_list(config: Mapping[str, object] | None) -> None:
+    pieces = ['{"answer": [{"kind": "su', 'n", "degrees": 20}', "]}"]
+    answer = Answer(pieces) if config is None else Answer(tool_calls=[Call("Days", pieces)])
+    seen: list[JsonValue] = []
+    async with open_house([answer], config) as house, stream_as(house.supervisor, ASK, Days) as output:
+        async for _ in output:
+            if output.partial is not None and output.partial not in seen:
+                seen.append(output.partial)
+        assert await output.complete() == Days([Day(kind="sun", degrees=20)])
+    assert seen == [[{"kind": "su"}], [{"kind": "sun", "degrees": 20}]]
+    body = sent(house, 0)
+    path = ("tools", 0, "function", "parameters") if config else ("response_format", "json_schema", "schema")
+    schema: JsonValue = body
+    for step in path:
+        schema = schema[step]  # type: ignore[index] # JSON
+    given = Days.model_json_schema()
+    assert schema == {
+        "$defs": given.pop("$defs"),
+        "type": "object",
+        "properties": {"answer": given},
+        "required": ["answer"],
+        "additionalProperties": False,
+    }
+
+
+@pytest.mark.parametrize("config", [None, by_tool_only("none")], ids=["native", "by tool"])
+async def test_a_list_that_does_not_fit_is_fed_back_with_its_places(config: Mapping[str, object] | None) -> None:
+    texts = ['{"answer": [{"kind": "snow", "degrees": 20}]}', '{"answer": []}']
+    replies = [Answer(tool_calls=[Call("Days", text)]) if config else Answer(text) for text in texts]
+    async with open_house(replies, config) as house:
+        assert await complete_as(house.supervisor, ASK, Days) == Days([])
+    assert "answer.0.kind: Input should be 'sun' or 'rain'" in json.dumps(sent(house, 1)["messages"])
 
 
 @pytest.mark.parametrize("config", [None, by_tool_only("none")], ids=["native", "by tool"])
