@@ -3,9 +3,11 @@
 #   actors/      who does it: tickets, slots, mailboxes, the provider actor, its pool, the caller's side
 #   supervisor/  whether it keeps running: children, restarts, the block
 #   observe/     what operators are told: the log catalogue
+#   rawlog/      what goes over the wire, for hooks of the application (import it by its own name)
 #   config/      files, environment, defaults;  directory.py  what is configured now;  runtime.py  puts all together
 #   tools/       functions as tools, the tool loop, answers as objects (import it by its own name)
-#   provider/    the original's face;  loopback/  the bundled local provider;  testing/, cli/  above everything
+#   provider/    the original's face (core/ has its paths);  loopback/  the bundled local provider and its cassettes
+#   testing/, cli/  above everything
 """The LLM runtime for trio: supervised provider actors, typed requests in, streamed events out."""
 
 from nexus3._version import __version__

@@ -47,8 +47,8 @@ async def record(cassette: Path, provider: ResolvedProvider, port: int) -> None:
     """Record until interrupted. The line to set goes to standard output, everything else to standard error.
 
     Raises:
-        CassetteError: there is such a file, and it is no cassette.
-        OSError: it cannot be written, or the port is taken.
+        CassetteError: there is such a file, and it is no cassette; or it takes no more.
+        OSError: it cannot be opened, or the port is taken.
     """
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as ended:
         async with open_relay(cassette, provider, port=port, tell=_tell) as relay:

@@ -23,7 +23,7 @@ from nexus3.cli.body_secrets import BodySecrets
 from nexus3.cli.passage import Passage
 from nexus3.errors import ConfigError
 from nexus3.loopback.answers import Answer
-from nexus3.loopback.cassette import CassetteWriter, open_cassette
+from nexus3.loopback.cassette import CassetteError, CassetteWriter, open_cassette
 from nexus3.loopback.connection import BadRequestError, Client, Request
 from nexus3.loopback.delivery import steps
 from nexus3.loopback.received import Received
@@ -62,16 +62,21 @@ class Relay:
         cassette: CassetteWriter,
         secrets: BodySecrets,
         tell: Callable[[str], None],
+        stop: Callable[[], None],
     ) -> None:
-        """``secrets`` is what the cassette redacts with, and learns each key that passes."""
+        """``secrets`` is what the cassette redacts with, and learns each key that passes. ``stop`` is called where the
+        cassette takes no more."""
         self.port = port
         self.unanswered = 0
         """Requests that got no answer of the provider's."""
+        self.unwritable: OSError | None = None
+        """Why the cassette takes no more."""
         self._provider = provider
         self._transport = transport
         self._cassette = cassette
         self._secrets = secrets
         self._tell = tell
+        self._stop = stop
         self._credentials = Credentials(provider, time.time)
 
     @property
@@ -169,8 +174,15 @@ class Relay:
 
     def _keep(self, passage: Passage) -> None:
         recording = passage.recording()
-        if recording is not None:
+        if recording is None:
+            return
+        try:
             self._cassette.append(recording)
+        except OSError as error:
+            # The application has had its answer; but nothing that it says from now on would be recorded.
+            self.unwritable = error
+            self._stop()
+        else:
             self._say(f"{passage.title}  {passage.told()}")
 
     def _say(self, line: str) -> None:
@@ -184,19 +196,34 @@ async def open_relay(
     """A relay on 127.0.0.1 for the length of the block; ``port`` 0 takes a free one. ``tell`` gets a line for each
     exchange. Leaving closes everything at once; what is under way is stored as cut.
 
+    Where the cassette takes no more (the disk is full), the block is cancelled: a recording that went on with gaps
+    would be found out on replay only.
+
     Raises:
-        CassetteError: there is such a file, and it is no cassette.
-        OSError: it cannot be written, or the port is taken.
+        CassetteError: there is such a file, and it is no cassette; or it takes no more, and has whole exchanges only.
+        OSError: it cannot be opened, or the port is taken.
     """
     secrets = BodySecrets(secrets_of(provider))
     with open_cassette(cassette, secrets) as writer:
         async with open_pool(provider) as transport:
             listeners = await trio.open_tcp_listeners(port, host=HOST)
-            relay = Relay(listeners[0].socket.getsockname()[1], provider, transport, writer, secrets, tell)
             async with trio.open_nursery() as nursery:
+                relay = Relay(
+                    listeners[0].socket.getsockname()[1],
+                    provider,
+                    transport,
+                    writer,
+                    secrets,
+                    tell,
+                    stop=nursery.cancel_scope.cancel,
+                )
                 await nursery.start(trio.serve_listeners, relay.serve, listeners)
                 yield relay
                 nursery.cancel_scope.cancel()
+    if relay.unwritable is not None:
+        raise CassetteError(
+            f"{cassette} takes no more: {relay.unwritable.strerror}; recorded before that and whole: {relay.recorded}"
+        ) from relay.unwritable
 
 
 def _ignore() -> None:

@@ -29,7 +29,7 @@ _MODE = 0o600
 
 
 class CassetteError(ValueError):
-    """The file is no cassette that can be read here. Names the file, the line, and what is wrong with it."""
+    """The file is no cassette that can be read here, or takes no more. Names the file, the line, and what is wrong."""
 
 
 class _Title(msgspec.Struct, frozen=True):
@@ -71,9 +71,16 @@ class CassetteWriter:
         """Write one exchange, cleaned, as one line. Does not wait: lines of concurrent exchanges never mix.
 
         Raises:
-            OSError: the disk is full, or worse.
+            OSError: the disk is full, or worse. Of this exchange nothing is left in the file, which is as it was.
         """
-        _write(self._file, msgspec.json.encode(cleaned(recording, self._redact)) + b"\n")
+        line = msgspec.json.encode(cleaned(recording, self._redact)) + b"\n"
+        before = os.fstat(self._file).st_size
+        try:
+            _write(self._file, line)
+        except OSError:
+            # A disk that fills up takes the beginning of a line, and one torn line makes a cassette unreadable.
+            os.ftruncate(self._file, before)
+            raise
         self.recorded += 1
 
 

@@ -4,7 +4,7 @@ Each stands on a supervised actor; all of one trio run share one supervisor (:mo
 """
 
 from nexus3.provider.defaults import PROVIDER_DEFAULTS
-from nexus3.provider.factory import Provider, create_provider
+from nexus3.provider.factory import create_provider
 from nexus3.provider.named import (
     AnthropicProvider,
     AzureOpenAIProvider,
@@ -12,6 +12,7 @@ from nexus3.provider.named import (
     OpenAICompatProvider,
     OpenRouterProvider,
 )
+from nexus3.provider.provider import Provider
 from nexus3.provider.registry import ProviderRegistry
 
 __all__ = [

@@ -8,7 +8,8 @@ from nexus3.config.models import resolve_model, unknown_model
 from nexus3.config.schema import Config, ModelConfig
 from nexus3.errors import ConfigError
 from nexus3.observe.log import host_log
-from nexus3.provider.factory import Provider, ReasoningLevel
+from nexus3.provider.factory import class_for
+from nexus3.provider.provider import Provider, ReasoningLevel
 from nexus3.rawlog import RawLogCallback, RawLogSwitch
 
 
@@ -53,7 +54,7 @@ class ProviderRegistry:
         """Let one callback hear what goes over the wire for all of these providers, those included that are made later.
 
         It takes the place of what was set on a provider itself. See :meth:`Provider.set_raw_log_callback
-        <nexus3.provider.factory.Provider.set_raw_log_callback>`.
+        <nexus3.provider.provider.Provider.set_raw_log_callback>`.
 
         Raises:
             TypeError: it has no hook, or one that is not a plain function.
@@ -100,7 +101,8 @@ class ProviderRegistry:
         # Two aliases of one model may differ in their settings; each has an entry of its own.
         key = provider_name, model_id, reasoning, model.model_dump_json() if model else ""
         if key not in self._providers:
-            self._providers[key] = provider = Provider(settings, model_id, reasoning=reasoning, model=model)
+            provider = class_for(settings.type)(settings, model_id, reasoning=reasoning, model=model)
+            self._providers[key] = provider
             if self._raw_log.tap is not None:
                 provider.listen(self._raw_log.tap)
         return self._providers[key]

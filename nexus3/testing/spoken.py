@@ -78,7 +78,10 @@ def _steps(answer: Answer, received: Received) -> Iterator[Step]:
         for place in waiting.get(index, ()):
             yield from _fault(place, received, streamed=streamed)
         if index < len(frames):
-            if frames[index].stage == "piece":
+            if answer.pauses:
+                if answer.pauses[index]:
+                    yield Pause(answer.pauses[index])
+            elif frames[index].stage == "piece":
                 pause = answer.delay if begun else answer.first_delay if streamed else 0.0
                 begun = True
                 if pause:

@@ -18,8 +18,6 @@ ENVIRONMENT = {
     "FORCE_COLOR": "1",  # must not reach a pipe
 }
 
-NEXUS3 = (sys.executable, "-m", "nexus3")
-
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """``nexus3 ARGUMENTS`` with its output piped."""
@@ -42,8 +40,20 @@ def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProce
 @contextmanager
 def start(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """``nexus3 ARGUMENTS``, running. Killed when the block is left, or after a minute: no read on it waits for ever."""
+    with start_python("-m", "nexus3", *arguments) as process:
+        yield process
+
+
+@contextmanager
+def start_python(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """The interpreter of the tests, running; as for :func:`start`."""
     with subprocess.Popen(
-        [*NEXUS3, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=ENVIRONMENT
+        [sys.executable, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=ENVIRONMENT,
     ) as process:
         watchdog = threading.Timer(60, process.kill)
         watchdog.start()

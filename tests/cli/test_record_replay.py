@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.cli.processes import run, start
+from nexus3.loopback.cassette import read_cassette
+from tests.cli.processes import run, start, start_python
 from tests.cli.taping import KEY
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="an interrupt cannot be sent to one process there")
@@ -126,6 +127,32 @@ def test_an_interrupt_in_mid_answer_leaves_a_whole_cassette(tmp_path: Path) -> N
     assert re.match(r"POST /v1/messages  200  \d+ pieces  \d+\.\d\d s, cut\n\n1 recorded in ", ended.err)
     (_, exchange) = tape.read_text().splitlines()
     assert json.loads(exchange)["answer"]["end"] == "cut"
+
+
+# A limit on the sizes of files stands for a full disk, which fails the same call, after a part of it.
+ON_A_FULL_DISK = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
+from nexus3.cli.main import main
+main()
+"""
+
+
+def test_a_full_disk_ends_the_recording_in_one_line_and_leaves_a_whole_cassette(tmp_path: Path) -> None:
+    tape, config = tmp_path / "tape.jsonl", tmp_path / "nexus3.json"
+    with start("loopback") as upstream:
+        provider = {"type": "openai", "base_url": line(upstream.stdout), "api_key": KEY, "allow_loopback": True}
+        config.write_text(json.dumps({"providers": {"up": provider}}))
+        command = ["record", str(tape), "--config", str(config)]
+        with start_python("-c", ON_A_FULL_DISK, "1500", *command) as recorder:
+            _, _, base_url = line(recorder.stdout).partition("=")
+            answers = [post(f"{base_url}/chat/completions", HELLO) for _ in range(2)]
+            out, err = recorder.communicate(timeout=10)
+    assert [status for status, _ in answers] == [200, 200], "the application has had its answer"
+    assert (recorder.returncode, out) == (1, "")
+    assert err.splitlines()[-1] == (f"Error: {tape} takes no more: File too large; recorded before that and whole: 1")
+    assert "Traceback" not in err
+    assert [recording.number for recording in read_cassette(tape)] == [0]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from nexus3.wire.catalog import ProviderTypeName
 from tests.actors.house import until
 from tests.cli.taping import KEY, PATHS, TOOL_CONVERSATION, TYPES, Seen, converse, provider_at, send, taping
 from tests.loopback.raw import chat_body, connect, post, read_to_end, read_until
-from tests.secrets.canary import hits
+from tests.secrets.canary import PROXY_PASSWORD, hits
 
 CHAT = PATHS["openai"]
 
@@ -157,6 +157,25 @@ async def test_the_address_policy_of_a_provider_holds(tape: Path) -> None:
         seen = await send(relay.port, CHAT, chat_body())
     assert seen.status == 502
     assert b"is the local machine; set allow_loopback if that is meant" in seen.body
+
+
+@pytest.mark.parametrize("kind", TYPES)
+async def test_behind_a_proxy_the_same_is_recorded(kind: ProviderTypeName, tape: Path) -> None:
+    nowhere = "http://127.0.0.1:9"
+    answer, version = Answer(["Hel", "lo"]), {"anthropic-version": "2023-06-01"}
+    body = {**chat_body(), "max_tokens": 9, "stream": True}
+    async with open_loopback(script=[answer]) as server:
+        told = await send(server.port, PATHS[kind], body, version)
+    async with open_loopback(script=[answer]) as proxy:
+        url = f"http://operator:{PROXY_PASSWORD}@127.0.0.1:{proxy.port}"
+        async with open_relay(tape, provider_at(nowhere, kind, proxy=url), tell=lambda line: None) as relay:
+            seen = await send(relay.port, PATHS[kind], body, version)
+        (asked,) = proxy.exchanges
+    assert asked.path.startswith(nowhere), "asked as a proxy is"
+    assert hits([str(asked.headers)], (PROXY_PASSWORD,)), "what is looked for was sent"
+    assert (seen.status, seen.body, seen.end) == (200, told.body, "end")
+    assert (await replay(tape, PATHS[kind], body)).body == told.body
+    assert hits([await trio.Path(tape).read_text()], (KEY, PROXY_PASSWORD)) == []
 
 
 async def test_errors_and_their_hints_are_recorded_like_answers(tape: Path) -> None:

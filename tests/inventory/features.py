@@ -8,6 +8,7 @@ FEATURES: dict[str, tuple[str, ...]] = {
     "provider types": ("inventory/test_types.py::test_the_type_is_one_of_six",),
     "provider classes": (
         "provider/test_named.py::test_each_name_is_where_the_original_has_it",
+        "provider/test_named.py::test_the_factory_and_the_registry_make_the_class_of_the_type",
         "provider/test_named.py::test_each_speaks_for_its_types",
         "provider/test_named.py::test_a_configuration_of_another_type_is_refused",
     ),

@@ -94,6 +94,8 @@ async def test_lesson_16_the_model_is_a_part_of_the_request() -> None:
     async with house([Answer("hi")]) as (sup, server):
         for model in ("openai:a", "openai:b", "openai:a"):
             await sup.complete(ask(model=model))
+            # The answer is complete before its connection can be used again: the body's end may still be on its way.
+            await until(lambda: sup.snapshot().children["openai"].in_flight == 0)
         assert [_sent(seen)["model"] for seen in server.exchanges] == ["a", "b", "a"]
         assert {seen.connection for seen in server.exchanges} == {0}, "one actor, one pool, for all its models"
 

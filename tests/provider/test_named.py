@@ -4,7 +4,7 @@ import importlib
 
 import pytest
 
-from nexus3 import Config, ConfigError, ContentDelta, Message, ProviderConfig, ProviderError, Role
+from nexus3 import Config, ConfigError, ContentDelta, Message, ModelConfig, ProviderConfig, ProviderError, Role
 from nexus3.loopback import open_loopback
 from nexus3.provider import (
     AnthropicProvider,
@@ -12,8 +12,10 @@ from nexus3.provider import (
     BaseProvider,
     OpenAICompatProvider,
     OpenRouterProvider,
+    ProviderRegistry,
     create_provider,
 )
+from nexus3.wire.catalog import ProviderTypeName
 
 HELLO = [Message(role=Role.USER, content="hello")]
 
@@ -37,7 +39,28 @@ def test_each_name_is_where_the_original_has_it(path: str, name: str) -> None:
 @pytest.mark.parametrize("made_by", [AnthropicProvider, OpenAICompatProvider, AzureOpenAIProvider, OpenRouterProvider])
 def test_whatever_made_it_is_a_base_provider(made_by: type[OpenAICompatProvider]) -> None:
     assert isinstance(made_by(ProviderConfig(), "m"), BaseProvider)
-    assert type(create_provider(ProviderConfig(), "m")) is BaseProvider
+
+
+@pytest.mark.parametrize(
+    ("type_name", "made"),
+    [
+        ("openrouter", OpenAICompatProvider),
+        ("openai", OpenAICompatProvider),
+        ("ollama", OpenAICompatProvider),
+        ("vllm", OpenAICompatProvider),
+        ("azure", AzureOpenAIProvider),
+        ("anthropic", AnthropicProvider),
+    ],
+)
+def test_the_factory_and_the_registry_make_the_class_of_the_type(
+    type_name: ProviderTypeName, made: type[BaseProvider]
+) -> None:
+    config = ProviderConfig(type=type_name)
+    assert type(create_provider(config, "m")) is made
+    models = {"alias": ModelConfig(provider="p", model_id="m")}
+    registry = ProviderRegistry(Config(providers={"p": config}, models=models, default_model="alias"))
+    assert {type(registry.get("p", "m")), type(registry.get_for_model())} == {made}
+    assert type(create_provider(ProviderConfig(), "m")) is OpenRouterProvider, "a configuration that names no type"
 
 
 def test_azure_s_is_openai_s_and_openrouter_s_is_the_compatible_one() -> None:

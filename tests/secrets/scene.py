@@ -4,6 +4,8 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import trio
@@ -26,15 +28,21 @@ from nexus3.actors.pool import open_pool
 from nexus3.actors.provider import ActorFault
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.transport import OpenTransport
+from nexus3.cli.relay import open_relay
+from nexus3.config.resolve import resolve
 from nexus3.loopback import Exchange, open_loopback, redirect
 from nexus3.loopback.local_config import local_config
 from nexus3.testing import crash
+from tests.cli.taping import send
 from tests.secrets import sinks
 from tests.secrets.canary import GATEWAY_TOKEN, PROXY_PASSWORD, PROXY_USER, hits
 from tests.secrets.sinks import Caught, Logging
 from tests.secrets.troubles import Event, Trouble
 
 AUTHORITY = trustme.CA()
+
+LONG = 0.15
+"""Seconds. Most answers on this machine take a fiftieth of it."""
 
 
 async def play(trouble: Trouble, type_name: str, key: str, way: Logging) -> tuple[Caught, dict[str, list[str | bytes]]]:
@@ -50,9 +58,12 @@ async def play(trouble: Trouble, type_name: str, key: str, way: Logging) -> tupl
                 config = _config(trouble, type_name, key, server.url, tls_port)
                 with _no_name_has_an_address():
                     await _ask_twice(config, trouble, type_name, caught)
+                    if trouble.event in ("none", "fetched"):
+                        await _record(config, type_name, caught)
                 if trouble.place in ("server", "proxy") and trouble.event in ("none", "fetched", "crash", "leave"):
                     # What is looked for was there to be repeated.
                     assert hits([_spelled(exchange) for exchange in server.exchanges[:1]], (key,)), trouble.name
+                    assert caught.raw_log, trouble.name
             caught.foreign = [_spelled(exchange) for exchange in foreign.exchanges]
             nursery.cancel_scope.cancel()
         sinks.log_as_a_host_does(way, caught.errors)
@@ -63,6 +74,8 @@ async def play(trouble: Trouble, type_name: str, key: str, way: Logging) -> tupl
         "pickles": list(sinks.pickles(caught)),
         "state": list(sinks.states(caught)),
         "reachable": sinks.reachable(caught),
+        "raw log": list(caught.raw_log),
+        "cassette": list(caught.cassette),
         "foreign": list(caught.foreign),
     }
 
@@ -112,7 +125,8 @@ def _key(event: Event, key: str) -> object:
 
 async def _ask_twice(config: Config, trouble: Trouble, type_name: str, caught: Caught) -> None:
     try:
-        async with open_supervisor(config, open_transport=_transport(trouble.event)) as sup:
+        raw_log = sinks.Overheard(caught)
+        async with open_supervisor(config, raw_log=raw_log, open_transport=_transport(trouble.event)) as sup:
             with sup.watch("p") as obituaries:
                 for once in (_as_exceptions, _as_data):
                     try:
@@ -128,6 +142,20 @@ async def _ask_twice(config: Config, trouble: Trouble, type_name: str, caught: C
             caught.state += [sup.snapshot(), sup.config, sup.slot("p").provider, sup, sup.slot("p")]
     except Exception as error:
         caught.errors.append(error)
+
+
+async def _record(config: Config, type_name: str, caught: Caught) -> None:
+    """The same once more for an application behind the relay of ``nexus3 record``, which does not wait for long."""
+    body = {"model": "m", "max_tokens": 9, "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+    path = "/v1/messages" if type_name == "anthropic" else "/v1/chat/completions"
+    with TemporaryDirectory() as folder:
+        tape = Path(folder) / "tape.jsonl"
+        async with open_relay(tape, resolve("p", config.providers["p"], {}), tell=caught.cassette.append) as relay:
+            with trio.move_on_after(LONG):
+                seen = await send(relay.port, path, body, {"anthropic-version": "2023-06-01"})
+                if relay.unanswered:  # the relay's own words; the provider's are the application's to see
+                    caught.cassette.append(f"{seen.head} {seen.body.decode()}")
+        caught.cassette.append(tape.read_text("utf-8"))
 
 
 async def _as_exceptions(sup: Supervisor, trouble: Trouble, caught: Caught) -> None:

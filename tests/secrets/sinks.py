@@ -15,6 +15,8 @@ from typing import Literal
 import structlog
 
 from nexus3 import ProviderError, StreamEvent
+from nexus3.rawlog import RawLogCallback, logged_attempt
+from nexus3.wire.messages import JsonObject
 
 Logging = Literal["structlog", "stdlib"]
 
@@ -27,6 +29,10 @@ class Caught:
     events: list[StreamEvent] = field(default_factory=list)
     state: list[object] = field(default_factory=list)
     """Configuration, snapshots, obituaries."""
+    raw_log: list[str] = field(default_factory=list)
+    """What the hooks of a raw log were given."""
+    cassette: list[str] = field(default_factory=list)
+    """What ``nexus3 record`` wrote into its file, and told on the terminal and to the application."""
     foreign: list[str] = field(default_factory=list)
     """What a server got that nobody meant to send anything to."""
 
@@ -36,6 +42,28 @@ class Caught:
             f"{error.kind}/{error.reason}" if isinstance(error, ProviderError) else type(error).__name__
             for error in self.errors
         }
+
+
+class Overheard(RawLogCallback):
+    """Hooks that write down everything that they are given, and what they can find out about it."""
+
+    def __init__(self, caught: Caught) -> None:
+        self._lines = caught.raw_log
+
+    def on_request(self, endpoint: str, payload: JsonObject) -> None:
+        self._note("request", endpoint, payload)
+
+    def on_response(self, status: int, body: JsonObject) -> None:
+        self._note("response", status, body)
+
+    def on_chunk(self, chunk: JsonObject) -> None:
+        self._note("chunk", chunk)
+
+    def on_stream_complete(self, summary: JsonObject) -> None:
+        self._note("end", summary)
+
+    def _note(self, *call: object) -> None:
+        self._lines.append(json.dumps([*call, logged_attempt()], ensure_ascii=False))
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import trio.testing
 
 from nexus3 import (
     CompletionRequest,
+    ContentDelta,
     Message,
     Notice,
     ProviderError,
@@ -100,6 +101,23 @@ async def test_an_answer_is_spoken_in_the_dialect_of_whoever_is_asked(
         assert trio.current_time() == pytest.approx(3.0, abs=0.1)
     [exchange] = network.exchanges
     assert (exchange.provider, exchange.incarnation, exchange.ending) == (model.removeprefix("local-"), 1, "read")
+
+
+async def test_a_body_in_pieces_comes_with_the_pauses_before_them(autojump_clock: trio.testing.MockClock) -> None:
+    body = [chunk.data for chunk in sse("Hel", "lo")]
+    async with open_house([Answer(body=body, pauses=[1.0, 0.0, 4.0], delay=9.0)]) as (supervisor, _):
+        request = ask()
+        came: list[tuple[float, str]] = []
+        async with supervisor.stream(request) as events:
+            async for event in events:
+                match event:
+                    case ContentDelta(text):
+                        came.append((round(trio.current_time(), 1), text))
+                    case StreamComplete():
+                        came.append((round(trio.current_time(), 1), "end"))
+                    case _:
+                        pass
+    assert came == [(1.0, "Hel"), (1.0, "lo"), (5.0, "end")]
 
 
 async def test_replies_come_in_order_and_the_last_one_again(autojump_clock: trio.testing.MockClock) -> None:
