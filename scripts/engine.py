@@ -23,7 +23,6 @@ from engine import answers, grammars, loops, outputs, refusals
 from engine.environment import SetupError, engines_python, run_step
 from engine.raw import capture, excerpt
 from engine.reading import config_of
-from engine.relay import without_nulls
 from engine.report import Report, expect
 from engine.servers import NotReadyError, Server, llama_cpp_server, transformers_server
 
@@ -92,7 +91,7 @@ async def check_all(python: Path) -> int:
 async def check_engine(start: StartServer, python: Path, report: Report, said: dict[str, str]) -> None:
     """Start one server, run all its checks, end it. A server that does not start is a failed check."""
     try:
-        async with start(python, FOLDER) as server, without_nulls(server) as tools_url:
+        async with start(python, FOLDER) as server:
             failed_before = len(report.failed)
             question: dict[str, object] = {
                 "messages": [{"role": "user", "content": answers.QUESTION}],
@@ -102,7 +101,7 @@ async def check_engine(start: StartServer, python: Path, report: Report, said: d
             if server.engine == "llama.cpp":
                 question["repeat_penalty"] = 1.0
             raw = await capture(server, question)
-            async with open_supervisor(config_of(server, tools_url)) as supervisor:
+            async with open_supervisor(config_of(server)) as supervisor:
                 said[server.engine] = await answers.run_all(server, supervisor, raw, report)
                 await refusals.run_all(server, supervisor, report)
                 if server.engine == "llama.cpp":

@@ -36,7 +36,9 @@ class Answer:
         self._decoder: Decoder | None = None
 
     def sent(self) -> None:
-        """The request is on its way."""
+        """The request is on its way; again, where the connection that it was sent on turned out to be dead."""
+        if self.ticket.sent:
+            self._slot.gates.replayed(trio.current_time())
         self.ticket.sent = True
         self._watch.sent()
 

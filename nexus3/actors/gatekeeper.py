@@ -256,6 +256,11 @@ class Gatekeeper:
             self._counters["budget.denied"] += 1
         return outcome == "granted"
 
+    def replayed(self, now: float) -> None:
+        """A request left a second time within its attempt: the connection that it was first sent on was dead. It costs
+        as much as a retry, but is never denied: it takes no wait and no attempt."""
+        self._budget.spend("stale_replay", now)
+
     def priced(self, ask: Ask, usage: Usage | None) -> Usage | None:
         """The usage of an answer with its cost, where the provider stated none and the price is known: by the model's
         settings, or, under a cap on money, by the price list."""

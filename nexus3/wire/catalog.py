@@ -28,6 +28,9 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     parallel_flag: bool = True
     """``parallel_tool_calls`` is understood."""
     tool_choice: Literal["full", "auto_only"] = "full"
+    null_content: bool = True
+    """An assistant turn with tool calls and no text goes out with ``content: null``; else with ``""``, for servers that
+    refuse null (llama-cpp-python's)."""
     json_output: Literal["schema", "schema_in_object", "object", "none"] = "schema"
     """JSON by a schema, by a schema inside ``json_object`` (llama.cpp), any JSON object only, or no JSON mode."""
     reasoning_param: Literal["effort", "object", "none"] = "effort"

@@ -97,10 +97,16 @@ def tool_from_function(
     )
 
 
+MOST_PROBLEMS = 20
+"""Told of one answer: a long list of wrong items has the same problem in each, as a rule."""
+
+
 def problems_of(error: ValidationError) -> str:
-    """Where and why, for a model to read; values are left out."""
+    """Where and why, for a model to read: the first so many, and how many more. Values are left out."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(f"{'.'.join(map(str, item['loc'])) or 'the whole'}: {item['msg']}" for item in found)
+    told = [f"{'.'.join(map(str, item['loc'])) or 'the whole'}: {item['msg']}" for item in found[:MOST_PROBLEMS]]
+    more = len(found) - len(told)
+    return "; ".join([*told, f"and {more} more"] if more else told)
 
 
 def _name_of(fn: Callable[..., object]) -> str:

@@ -4,7 +4,6 @@ environment   the engines' own virtual environment
 tiny_models   the model both engines serve (runs in that environment)
 servers       the engines as processes on loopback
 raw           one exchange by a plain socket, past nexus3
-relay         before llama.cpp's server: leaves out the nulls that it refuses
 answers, refusals, grammars, outputs, loops   the checks
 typed_schemas, raw_schemas   the fifty schemas of outputs
 report        one line a check

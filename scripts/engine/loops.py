@@ -52,7 +52,7 @@ async def run_all(server: Server, supervisor: Supervisor, report: Report) -> Non
 
 def _asked(messages: Sequence[Message], choice: str | None, *, max_tokens: int = ROUND) -> CompletionRequest:
     return CompletionRequest(
-        model="tools", messages=tuple(messages), tools=TOOLS, tool_choice=choice, max_tokens=max_tokens, temperature=0.0
+        messages=tuple(messages), tools=TOOLS, tool_choice=choice, max_tokens=max_tokens, temperature=0.0
     )
 
 

@@ -25,15 +25,16 @@ RETRIES = 1
 """Few, so that a refusal is known soon; one, so that it shows what is retried."""
 
 
-def config_of(server: Server, tools_url: str | None = None) -> Config:
-    """Models of type vllm: ``engine``, ``unstreamed``, ``misrouted`` (wrong path), ``dead`` (nobody listens).
-
-    At ``tools_url``, else at the server: ``tools``, and ``by_tool``, as if the engine took no schema.
-    """
+def config_of(server: Server) -> Config:
+    """Models of type vllm: ``engine``, ``unstreamed``, ``misrouted`` (wrong path), ``dead`` (nobody listens); and
+    ``by_tool``, as if the engine took no schema."""
     # llama.cpp's server punishes repetition unless told not to; then its greedy answer is the model's own.
     extra: JsonObject = {"repeat_penalty": 1.0} if server.engine == "llama.cpp" else {}
     # Its JSON mode takes a schema in a form of its own; OpenAI's is an error 500 to it.
-    quirks = {"json_output": "schema_in_object"} if server.engine == "llama.cpp" else {}
+    # And it refuses null for the text of a turn that has none.
+    quirks: JsonObject = (
+        {"json_output": "schema_in_object", "null_content": False} if server.engine == "llama.cpp" else {}
+    )
     here = {
         "type": "vllm",
         "base_url": server.url,
@@ -46,15 +47,13 @@ def config_of(server: Server, tools_url: str | None = None) -> Config:
             "default_model": "engine",
             "providers": {
                 "local": here,
-                "tools": {**here, "base_url": tools_url or server.url},
-                "schemaless": {**here, "base_url": tools_url or server.url, "quirks": {"json_output": "none"}},
+                "schemaless": {**here, "quirks": {**quirks, "json_output": "none"}},
                 "lost": {**here, "base_url": f"http://127.0.0.1:{server.port}/nowhere/v1"},
                 "gone": {**here, "base_url": f"http://127.0.0.1:{free_port()}/v1"},
             },
             "models": {
                 "engine": {"provider": "local", "model_id": server.model},
                 "unstreamed": {"provider": "local", "model_id": server.model, "stream": "never"},
-                "tools": {"provider": "tools", "model_id": server.model},
                 "by_tool": {"provider": "schemaless", "model_id": server.model},
                 "misrouted": {"provider": "lost", "model_id": server.model},
                 "dead": {"provider": "gone", "model_id": server.model},

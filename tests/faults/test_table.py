@@ -36,6 +36,7 @@ from nexus3 import (
     ToolCall,
     ToolCallStarted,
 )
+from nexus3.actors.gates.budget import CAPACITY
 from nexus3.actors.ticket import REPLY_BATCHES
 from nexus3.loopback.process import LoopbackProcess
 from nexus3.testing import check_at_rest, check_events, crash
@@ -289,11 +290,11 @@ async def test_row_04_no_tls_at_all(server: LoopbackProcess) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "attempts", "asked"),
-    [("goes-while-idle", 1, 2), ("stale-fin", 1, 3), ("stale-rst", 1, 3), ("stale-and-then-worse", 2, 4)],
+    ("model", "attempts", "asked", "paid"),
+    [("goes-while-idle", 1, 2, 0), ("stale-fin", 1, 3, 1), ("stale-rst", 1, 3, 1), ("stale-and-then-worse", 2, 4, 2)],
 )
 async def test_row_05_a_kept_connection_had_died(
-    model: str, attempts: int, asked: int, server: LoopbackProcess
+    model: str, attempts: int, asked: int, paid: int, server: LoopbackProcess
 ) -> None:
     async with house(server.url) as sup:
         assert complete(await events_of(sup, ask(f"openai:{model}"))).attempts == 1
@@ -303,6 +304,7 @@ async def test_row_05_a_kept_connection_had_died(
         began = trio.current_time()
         events = await events_of(sup, ask(f"openai:{model}"))
         assert trio.current_time() - began < LATE
+        assert sup.slot("openai").gates.budget(trio.current_time()) == CAPACITY - paid, "of retries"
     # The first loss costs no attempt; one on a new connection does.
     assert complete(events).attempts == attempts
     assert len([event for event in events if isinstance(event, RetryScheduled)]) == attempts - 1

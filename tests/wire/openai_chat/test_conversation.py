@@ -187,6 +187,12 @@ class TestAssistant:
         ]
         assert told == []
 
+    def test_no_text_is_empty_where_null_is_refused(self) -> None:
+        turn = assistant("", calling("t1", arguments='{"a": 1}'))
+        messages, told = wire(target("vllm", null_content=False), turn, result("t1"))
+        assert messages[0] == {"role": "assistant", "content": "", "tool_calls": [called("t1", arguments='{"a": 1}')]}
+        assert told == []
+
     @pytest.mark.parametrize(
         ("given", "sent"),
         [

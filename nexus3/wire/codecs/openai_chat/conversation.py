@@ -109,7 +109,8 @@ class _MessageSpeller:
         content: str | list[WireObject] | None = self._parts.text_content(message)
         if not content or (isinstance(content, str) and content.isspace()):
             content = None  # Claude behind a proxy of this dialect refuses blank text
-        wire: WireObject = {"role": "assistant", "content": content}
+        spelled = "" if content is None and not self._target.quirks.null_content else content
+        wire: WireObject = {"role": "assistant", "content": spelled}
         if message.refusal:
             if self._target.type.name in ("openai", "azure", "openrouter"):
                 wire["refusal"] = message.refusal
