@@ -105,6 +105,8 @@ class Slot:
             self.give_up(ticket, self._closed)
         elif self.state == "parked":
             self.give_up(ticket, _PARKED)
+        elif self.provider.unconfigured is not None:
+            self.give_up(ticket, fail("auth", "missing_key", self.provider.unconfigured))
         else:
             self.dispatch.queue(ticket, at_once=at_once)
 

@@ -16,6 +16,9 @@ from nexus3 import (
     RetryScheduled,
     Role,
     StreamComplete,
+    StreamFailed,
+    Submission,
+    open_supervisor,
 )
 from nexus3.actors.credentials import Credentials
 from nexus3.actors.fetched_key import FETCH_TIMEOUT, REFRESH_PAUSE
@@ -349,3 +352,18 @@ async def test_a_block_that_is_left_takes_its_fetch_with_it(autojump_clock: Mock
 async def _leave_after(seconds: float, scope: trio.CancelScope) -> None:
     await trio.sleep(seconds)
     scope.cancel()
+
+
+async def test_a_request_at_a_provider_without_a_key_is_refused_before_any_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    async with open_supervisor({"providers": {"p": {"type": "openai"}}}) as sup:
+        submission = Submission(CompletionRequest(model="p:m", messages=(Message(role=Role.USER, content="hello"),)))
+        async with sup.submissions() as submit:
+            await submit.send(submission)
+        async with submission.events as events:
+            [failed] = [event async for event in events]
+    assert isinstance(failed, StreamFailed)
+    error = failed.error
+    assert (error.kind, error.reason, error.phase, error.attempts) == ("auth", "missing_key", "queued", 0)
