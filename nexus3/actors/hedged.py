@@ -24,7 +24,7 @@ from nexus3.wire.failures import Failure
 class Send(Protocol):
     """Makes one attempt on a lane; see :func:`nexus3.actors.attempt.attempt`."""
 
-    def __call__(self, lane: Ticket, *, is_hedge: bool = False) -> Awaitable[Failure | None]: ...
+    def __call__(self, lane: Ticket, /, *, is_hedge: bool = False) -> Awaitable[Failure | None]: ...
 
 
 async def hedged(slot: Slot, ticket: Ticket, send: Send, *, delay: float, log: Log) -> Failure | None:
