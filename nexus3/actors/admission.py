@@ -197,7 +197,8 @@ class Admission:
 
     def _dead_letter(self, ticket: Ticket, reason: str) -> None:
         self.counters[f"dead_letter.{reason}"] += 1
-        self._log(catalog.DEAD_LETTER, {"request": ticket.id, "reason": reason})
+        # In its own caller's context: whoever forwards it may run in that of another one.
+        ticket.context.run(self._log, catalog.DEAD_LETTER, {"request": ticket.id, "reason": reason})
 
     def _refuse(self, reason: Failure) -> None:
         self._refusal = reason

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+import structlog
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -47,6 +48,30 @@ async def test_a_full_channel_is_closed_without_one_and_told_as_a_dead_letter(au
     assert len(events) == 3
     assert not any(isinstance(event, StreamFailed) for event in events)
     assert counters["dead_letter.reply_full"] == 1
+
+
+async def test_a_dead_letter_is_told_in_the_context_of_its_own_caller(autojump_clock: MockClock) -> None:
+    told: list[object] = []
+
+    def remember(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        if line["event"] == "dead_letter":
+            told.append(line.get("tenant"))
+        raise structlog.DropEvent
+
+    structlog.configure(processors=[structlog.contextvars.merge_contextvars, remember])
+    network = ScriptedNetwork([Answer(["a"] * 10, delay=1.0)])
+    send, receive = trio.open_memory_channel[StreamEvent](1)
+    with pytest.raises(KeyError), receive:
+        async with open_supervisor(config(), open_transport=network.open) as sup:
+            with structlog.contextvars.bound_contextvars(tenant="opened the channel"):
+                channel = sup.submissions()
+                submit = await channel.__aenter__()
+            with structlog.contextvars.bound_contextvars(tenant="asked"):
+                submission = Submission(ask(), reply_to=send)
+            await submit.send(submission)
+            await trio.sleep(4.5)
+            raise KeyError
+    assert told == ["asked"]
 
 
 async def test_a_channel_whose_reader_has_left_is_a_dead_letter_too(autojump_clock: MockClock) -> None:
