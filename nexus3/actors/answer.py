@@ -15,7 +15,7 @@ from nexus3.actors.watch import Watch
 from nexus3.wire.catalog import Target
 from nexus3.wire.classify import request_id_of, response_failure
 from nexus3.wire.codecs import Codec, Decoder, Reply
-from nexus3.wire.events import StreamComplete
+from nexus3.wire.events import UNDECLARED_TOOL, Notice, StreamComplete, StreamEvent
 from nexus3.wire.failures import Failure, fail
 
 
@@ -89,6 +89,8 @@ class Answer:
                     )
                 else:
                     events = decoder.feed(data)
+                    if decoder.outcome is not None:
+                        events += self._undeclared(decoder.outcome)
                     watch.bytes_came(content=decoder.emitted and bool(events))
             if events:
                 self._speak(decoder.emitted)
@@ -116,6 +118,7 @@ class Answer:
         events, outcome = self._codec.decode_body(
             bytes(body), self._target, request_id=self._request_id, limits=self._limits.decode
         )
+        events += self._undeclared(outcome)
         if events:
             self._speak(isinstance(outcome, Reply))
             self._watch.pause()
@@ -178,6 +181,18 @@ class Answer:
             self.ticket.first_event_at = now
             if self._stake is not None:
                 self._slot.gates.answered(self._stake, now)
+
+    def _undeclared(self, outcome: Reply | Failure) -> list[StreamEvent]:
+        """Told before the terminal: whoever runs calls by their names should know."""
+        tools = self.ticket.request.tools
+        if isinstance(outcome, Failure) or not (tools and outcome.message.tool_calls):
+            return []
+        names = {tool.name for tool in tools}
+        return [
+            Notice(UNDECLARED_TOOL, f"The model called {call.name[:64]!r}, which the request does not have.")
+            for call in outcome.message.tool_calls
+            if call.name not in names
+        ]
 
     def _conclude(self, outcome: Reply | Failure) -> Failure | None:
         if isinstance(outcome, Failure):

@@ -133,6 +133,8 @@ MODEL_CHANGED = "model_changed"
 """The provider answered with another model than the one asked."""
 MAYBE_BILLED_TWICE = "maybe_billed_twice"
 """The request was sent again after it may have reached the provider."""
+UNDECLARED_TOOL = "undeclared_tool"
+"""The model calls a tool that the request, which has tools, does not have."""
 HEDGED = "hedged"
 """No answer came in the usual time: the request was sent a second time beside the first. The first to say anything
 counts; what the other one costs is not known."""

@@ -4,7 +4,13 @@ The numbers are chosen against real traffic: base64 images and encrypted reasoni
 and 64 MiB of stream is hours of text.
 """
 
+import re
+
 import msgspec
+
+CALL_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+"""Ids of tool calls that are handed on. Callers put them into logs, paths and other requests; any other one is replaced
+by one of ours, for the call and all that refers to it."""
 
 
 class DecodeLimits(msgspec.Struct, frozen=True, kw_only=True):

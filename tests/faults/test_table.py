@@ -33,6 +33,7 @@ from nexus3 import (
     StreamFailed,
     Submission,
     Supervisor,
+    Tool,
     ToolCall,
     ToolCallStarted,
 )
@@ -442,16 +443,17 @@ async def test_row_38_arguments_are_text_and_data_and_nothing_else(server: Loopb
 @pytest.mark.parametrize(
     ("model", "legal"), [("openai", r"[A-Za-z0-9_.:-]{1,128}"), ("anthropic", r"[A-Za-z0-9_-]{1,64}")]
 )
-async def test_row_38_odd_ids_of_calls_come_as_they_are_and_never_go_out_again(
+async def test_row_38_odd_ids_of_calls_are_replaced_and_calls_and_results_stay_together(
     model: str, legal: str, server: LoopbackProcess
 ) -> None:
-    """To the caller an id is a name that it repeats, of no meaning; a server would refuse the next request for it."""
     async with house(server.url) as sup:
         events = await events_of(sup, ask(f"{model}:odd-ids"))
         message = complete(events).message
-        assert [event.id for event in events if isinstance(event, ToolCallStarted)] == ODD_IDS
-        assert [call.id for call in message.tool_calls] == ODD_IDS
-        results = [Message(role=Role.TOOL, tool_call_id=odd, content=str(n)) for n, odd in enumerate(ODD_IDS)]
+        ids = [call.id for call in message.tool_calls]
+        assert [event.id for event in events if isinstance(event, ToolCallStarted)] == ids
+        assert len(set(ids)) == len(ODD_IDS)
+        assert [call_id for call_id in ids if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,128}", call_id)] == []
+        results = [Message(role=Role.TOOL, tool_call_id=call_id, content=str(n)) for n, call_id in enumerate(ids)]
         question = Message(role=Role.USER, content="hi")
         answered_calls = CompletionRequest(model=f"{model}:hello", messages=(question, message, *results))
         complete(await events_of(sup, answered_calls))
@@ -460,8 +462,21 @@ async def test_row_38_odd_ids_of_calls_come_as_they_are_and_never_go_out_again(
     sent, returned = calls_and_results(model, body["messages"])
     assert [text for _, text in returned] == [str(n) for n in range(len(ODD_IDS))]
     assert [call_id for call_id, _ in returned] == sent, "each result is of its own call"
-    assert len(set(sent)) == len(ODD_IDS)
     assert [call_id for call_id in sent if not re.fullmatch(legal, call_id)] == []
+
+
+@pytest.mark.parametrize("model", ["openai", "anthropic"])
+async def test_row_38_a_call_of_a_tool_that_the_request_does_not_have_is_told(
+    model: str, server: LoopbackProcess
+) -> None:
+    tools = (Tool(name="declared", parameters={"type": "object", "properties": {}}),)
+    async with house(server.url) as sup:
+        question = (Message(role=Role.USER, content="hi"),)
+        events = await events_of(sup, CompletionRequest(model=f"{model}:odd-ids", messages=question, tools=tools))
+        calls = complete(events).message.tool_calls
+    told = [event.text for event in events if isinstance(event, Notice) and event.code == "undeclared_tool"]
+    assert len(told) == len(calls) > 0
+    assert calls[0].name in told[0]
 
 
 def calls_and_results(dialect: str, messages: list[dict[str, Any]]) -> tuple[list[str], list[tuple[str, str]]]:

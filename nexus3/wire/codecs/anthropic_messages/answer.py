@@ -22,7 +22,7 @@ from nexus3.wire.events import (
     ToolCallStarted,
 )
 from nexus3.wire.failures import Failure, fail
-from nexus3.wire.limits import DecodeLimits
+from nexus3.wire.limits import CALL_ID, DecodeLimits
 from nexus3.wire.messages import Message, Origin, ReasoningBlock, Role, ToolCall
 
 
@@ -73,13 +73,13 @@ class Answer:
         return None
 
     def _admit(self, part: Part) -> Failure | None:
-        """Give the call its index, and an id where it has none."""
+        """Give the call its index, and an id where it has none, or an odd one."""
         block, index = part.began, len(self.calls)
         if index >= self._limits.max_tool_calls:
             return over_limit("max_tool_calls", self._limits.max_tool_calls, "tool calls")
         if not (isinstance(block.get("name"), str) and block["name"]):
             return fail("protocol", "malformed_event", "A tool_use block has no name.")
-        if not (isinstance(block.get("id"), str) and block["id"]):
+        if not (isinstance(call_id := block.get("id"), str) and CALL_ID.fullmatch(call_id)):
             block["id"] = made_up_id(self.response_id, index)
         part.index = index
         self.calls.append(part)

@@ -23,7 +23,7 @@ from nexus3.wire.events import (
     ToolCallDelta,
     ToolCallStarted,
 )
-from nexus3.wire.limits import DecodeLimits
+from nexus3.wire.limits import CALL_ID, DecodeLimits
 from nexus3.wire.messages import JsonObject, ToolCall, parse_arguments
 
 
@@ -161,8 +161,9 @@ class ToolCalls:
         return events
 
     def _id_of(self, call: _Call) -> str:
-        """The provider's id; where it gave none, or the same to two calls, one that is the same at every reading."""
-        if call.wire_id and all(other.id != call.wire_id for other in self._started):
+        """The provider's id; where it gave none, an odd one, or the same to two calls, one that is the same at every
+        reading."""
+        if CALL_ID.fullmatch(call.wire_id) and all(other.id != call.wire_id for other in self._started):
             return call.wire_id
         seed = f"{self._id_seed}\n{call.index}\n{call.name}".encode("utf-8", "replace")
         return f"call_{blake2b(seed, digest_size=12).hexdigest()}"
