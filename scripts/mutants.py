@@ -45,7 +45,7 @@ RESILIENCE = "tests/actors/test_resilience.py"
 PATH = "tests/actors/test_supervised_path.py"
 PIPE = ("tests/actors/test_pipe.py",)
 REPLY = ("tests/actors/test_reply.py", PATH, SCHEDULES)
-FORWARD = ("tests/actors/test_forward.py", PATH, SCHEDULES)
+FORWARD = ("tests/actors/test_forward.py", "tests/actors/test_forward_flush.py", PATH, SCHEDULES)
 QUEUE = ("tests/actors/test_slot.py", "tests/actors/test_fair_queue.py", "tests/actors/test_mailbox.py")
 MAILBOX = ("tests/actors/test_slot_time.py", "tests/actors/test_mailbox.py")
 CONTROL = "tests/actors/test_control.py"
@@ -56,7 +56,7 @@ SPEND, HEDGE = "tests/actors/test_spend.py", "tests/actors/test_hedge.py"
 GATES = ("tests/actors/test_gatekeeper.py", RESILIENCE)
 WORK = ("tests/actors/test_exchange.py", "tests/actors/test_answer.py", RESILIENCE, PATH, SCHEDULES)
 DESK = ("tests/actors/test_admission.py", RESILIENCE, "tests/actors/test_exchange.py", PATH, SCHEDULES)
-WATCH = ("tests/actors/test_watch.py",)
+WATCH = ("tests/actors/test_watch.py", "tests/actors/test_answer.py", "tests/actors/test_lag.py")
 LAG = ("tests/actors/test_lag.py",)
 SUPERVISION = ("tests/supervisor", "tests/config/test_supervisor_settings.py")
 
