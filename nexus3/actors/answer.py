@@ -173,14 +173,18 @@ class Answer:
     def _speak(self, emitted: bool) -> None:
         """Something is about to be handed over. What is noted here is noted before: a crash in between must not lead to
         a repetition."""
-        if self.ticket.claim is not None:
-            self.ticket = self.ticket.claim()
+        self._claim()
         if emitted and not self.ticket.emitted:
             now = trio.current_time()
             self.ticket.emitted = True
             self.ticket.first_event_at = now
             if self._stake is not None:
                 self._slot.gates.answered(self._stake, now)
+
+    def _claim(self) -> None:
+        """From here on the answer is the ticket's own, or it is outrun by that of a second attempt."""
+        if self.ticket.claim is not None:
+            self.ticket = self.ticket.claim()
 
     def _undeclared(self, outcome: Reply | Failure) -> list[StreamEvent]:
         """Told before the terminal: whoever runs calls by their names should know."""
@@ -197,8 +201,7 @@ class Answer:
     def _conclude(self, outcome: Reply | Failure) -> Failure | None:
         if isinstance(outcome, Failure):
             return self._described(outcome)
-        if self.ticket.claim is not None:
-            self.ticket = self.ticket.claim()
+        self._claim()
         ticket, target = self.ticket, self._target
         ticket.scope = None  # settling must not cancel what is left to do: the drain of the connection
         ticket.settle(

@@ -45,7 +45,7 @@ async def exchange(
     ticket.attempt_failure = None
     ticket.sent = ticket.announced = False
     try:
-        hedge_after = slot.hedge_delay(ticket) if provider.hedge else None
+        hedge_after = slot.dispatch.hedge_delay(ticket) if provider.hedge else None
         if hedge_after is None:
             failure = await attempt(slot, ticket, target, provider, transport, key, stream=stream, wall_clock=time.time)
         else:
@@ -95,7 +95,7 @@ async def exchange(
         return
     if ticket.scope.cancelled_caught:
         ticket.fail(out_of_time(ticket))
-    slot.postpone(ticket, due)
+    slot.dispatch.postpone(ticket, due)
 
 
 def _delay(slot: Slot, ticket: Ticket, failure: Failure, provider: ResolvedProvider, rng: Random) -> float | None:

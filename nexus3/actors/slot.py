@@ -226,14 +226,6 @@ class Slot:
         if self.mailbox:
             self.dispatch.wake()
 
-    def postpone(self, ticket: Ticket, due: float) -> None:
-        """As :meth:`.Dispatch.postpone`."""
-        self.dispatch.postpone(ticket, due)
-
-    def hedge_delay(self, ticket: Ticket) -> float | None:
-        """As :meth:`.Dispatch.hedge_delay`."""
-        return self.dispatch.hedge_delay(ticket)
-
     # -- the supervisor's side
 
     def on_state(self, state: ChildState, _: int, error: BaseException | None) -> None:

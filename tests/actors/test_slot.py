@@ -274,7 +274,7 @@ async def test_a_retry_that_is_refused_ends_with_what_went_wrong(autojump_clock:
     admitted(slot, first := ticket("1"))
     assert await taken(slot) == [first]
     attempted(slot, first, fail("server", "overrun", "down"))
-    slot.postpone(first, trio.current_time() + 1)
+    slot.dispatch.postpone(first, trio.current_time() + 1)
     slot.release(first)
     break_down(slot, 5)
     await trio.sleep(2)
@@ -293,7 +293,7 @@ async def test_the_wait_ends_with_the_first_attempt_and_what_that_sent_is_over_w
     first.attempts = 1
     first.sent = True
     earned = slot.gates.budget(trio.current_time())
-    slot.postpone(first, trio.current_time() + 4)
+    slot.dispatch.postpone(first, trio.current_time() + 4)
     slot.release(first)
     await trio.sleep(5)
     assert await taken(slot) == [first]
@@ -362,7 +362,7 @@ async def test_a_settled_ticket_waits_for_nothing() -> None:
     admitted(slot, first := ticket("1"))
     assert await taken(slot) == [first]
     first.fail(GONE)
-    slot.postpone(first, trio.current_time() + 1)
+    slot.dispatch.postpone(first, trio.current_time() + 1)
     assert (len(slot.mailbox), first.state) == (0, "settled")
 
 
@@ -384,7 +384,7 @@ async def test_each_retry_comes_at_its_time_however_they_are_put_back(
     await wait_all_tasks_blocked()
     now = trio.current_time()
     for each, delay in zip(tickets, (5, 2, 9), strict=True):
-        slot.postpone(each, now + delay)
+        slot.dispatch.postpone(each, now + delay)
         if work == "has ended":  # which wakes whoever takes the next one; else the alarm alone does
             slot.release(each)
         await wait_all_tasks_blocked()
@@ -578,7 +578,7 @@ async def test_what_became_of_an_attempt_is_told_once(what_became_of_it: str, to
             if what_became_of_it == "failed":
                 each.fail(DOWN)
             else:
-                slot.postpone(each, math.inf)
+                slot.dispatch.postpone(each, math.inf)
         case "cancelled":
             each.fail(GONE)
         case _:
