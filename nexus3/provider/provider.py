@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self, get_args
 
 from nexus3.actors.client import BoundProvider
 from nexus3.actors.reply import ReplyStream
@@ -10,9 +10,11 @@ from nexus3.actors.route import Route
 from nexus3.actors.settings import ModelConfig, ProviderConfig
 from nexus3.actors.tap import Tap
 from nexus3.actors.ticket import Ticket
+from nexus3.errors import ConfigError
 from nexus3.observe.log import host_log
 from nexus3.provider.shared import SharedSupervisor, shared_supervisor
 from nexus3.rawlog import RawLogCallback, RawLogSwitch
+from nexus3.wire.catalog import ProviderTypeName
 from nexus3.wire.failures import error_of, fail
 from nexus3.wire.messages import Message
 from nexus3.wire.requests import Effort, Reasoning, Tool
@@ -28,6 +30,9 @@ class Provider:
     may be used again after it was closed, and in a later run.
     """
 
+    types: ClassVar[tuple[ProviderTypeName, ...]] = get_args(ProviderTypeName)
+    """Its configuration must be of one of these; where that names no type, it is of the first."""
+
     def __init__(
         self,
         config: ProviderConfig,
@@ -40,9 +45,11 @@ class Provider:
         """``model`` is an alias's settings. See :func:`nexus3.provider.create_provider` for the others.
 
         Raises:
+            ConfigError: ``config`` is of a type that is not this class's.
             ProviderError: ``bad_request``, for an empty model id.
             TypeError: ``raw_log`` has no hook, or one that is not a plain function.
         """
+        config = self._of_a_type(config)
         if not model_id:
             raise error_of(fail("bad_request", "no_model", "create_provider needs a model id."))
         self.config = config
@@ -53,6 +60,16 @@ class Provider:
         self._tap: Tap | None = None
         self._raw_log = RawLogSwitch(host_log, on_change=self.listen)
         self._raw_log.set(raw_log)
+
+    @classmethod
+    def _of_a_type(cls, config: ProviderConfig) -> ProviderConfig:
+        if config.type in cls.types:
+            return config
+        if "type" in config.model_fields_set:
+            raise ConfigError(
+                f"{cls.__name__} is for {', '.join(cls.types)}, and not for {config.type}; use create_provider"
+            )
+        return config.model_copy(update={"type": cls.types[0]})
 
     async def complete(
         self, messages: Sequence[Message], tools: Sequence[Tool | Mapping[str, object]] | None = None
