@@ -108,15 +108,16 @@ class Answer:
 
     async def _read_body(self, response: Response, first: list[bytes]) -> Failure | None:
         limit = self._limits.max_body_bytes
-        body = bytearray(first.pop())
-        while data := await response.receive_some():
-            body += data
+        pieces, left = first, limit - len(first[0])
+        while left >= 0 and (data := await response.receive_some()):
+            pieces.append(data)
+            left -= len(data)
             self._watch.bytes_came(content=False)
-            if len(body) > limit:
-                problem = f"The answer is longer than {limit} bytes."
-                return self._described(fail("limit", "max_body_bytes", problem, phase="stream"))
+        if left < 0:
+            problem = f"The answer is longer than {limit} bytes."
+            return self._described(fail("limit", "max_body_bytes", problem, phase="stream"))
         events, outcome = self._codec.decode_body(
-            bytes(body), self._target, request_id=self._request_id, limits=self._limits.decode
+            b"".join(pieces), self._target, request_id=self._request_id, limits=self._limits.decode
         )
         events += self._undeclared(outcome)
         if events:

@@ -23,7 +23,7 @@ from nexus3.actors.gates.estimate import Estimate, Estimator
 from nexus3.actors.gates.hedge import Hedging
 from nexus3.actors.gates.prices import NANODOLLARS, tokens_of
 from nexus3.actors.gates.rates import Learned, Rates
-from nexus3.actors.gates.verdict import PASS, Pass, Verdict, combined
+from nexus3.actors.gates.verdict import Pass, Verdict, combined
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.settings import ModelConfig, SpendSettings
 from nexus3.observe import catalog
@@ -125,13 +125,12 @@ class Gatekeeper:
         """Whether an attempt may begin; takes nothing."""
         state = self._model(ask, now)
         verdicts = [self.breaker.ask(now), state.cooldown.ask(now)]
-        limited = [rates for rates in (self._rates, state.rates) if rates.is_limited]
-        if limited or self._meter is not None:
+        if self._is_metered(state):
             estimate = self._estimate(state, ask)
             if self._meter is not None:
                 verdicts.insert(1, self._meter.ask(ask, estimate, self._wake))
-            verdicts += [rates.ask(estimate, now) for rates in limited]
-        return PASS if all(verdict is PASS for verdict in verdicts) else combined(verdicts)
+            verdicts += [rates.ask(estimate, now) for rates in (self._rates, state.rates) if rates.is_limited]
+        return combined(verdicts)
 
     def begin(self, ask: Ask, now: float, *, is_first: bool) -> Stake:
         """An attempt begins that :meth:`ask` let pass in this very step. ``is_first`` of its request."""

@@ -117,10 +117,10 @@ class Timer:
     The scope's own ``deadline`` is trio's, and for what must hold whatever happens; it is free for the owner's use.
     """
 
-    __slots__ = ("_clock", "due", "has_rung", "scope")
+    __slots__ = ("clock", "due", "has_rung", "scope")
 
     def __init__(self, *, deadline: float = math.inf) -> None:
-        self._clock = loop_clock()
+        self.clock = loop_clock()
         self.due = math.inf
         """In the :class:`LoopClock`'s time."""
         self.has_rung = False
@@ -129,12 +129,12 @@ class Timer:
     def set(self, due: float) -> None:
         """Once entered: cancel the scope at ``due``, unless it is set anew by what has come until then."""
         self.due = due
-        if due < self._clock.earliest:
-            self._clock.look_at(due)
+        if due < self.clock.earliest:
+            self.clock.look_at(due)
 
     def set_in(self, seconds: float) -> None:
         """:meth:`set` so many seconds from now."""
-        self.set(self._clock.now() + seconds)
+        self.set(self.clock.now() + seconds)
 
     def ring(self) -> None:
         """The keeper's: the limit is reached."""
@@ -143,13 +143,13 @@ class Timer:
         self.scope.cancel(reason="a limit of nexus3 was reached")
 
     def __enter__(self) -> trio.CancelScope:
-        self._clock.enter(self)
+        self.clock.enter(self)
         return self.scope.__enter__()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        self._clock.leave(self)
+        self.clock.leave(self)
         return self.scope.__exit__(kind, error, trace)
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import trio
 
-from nexus3.actors.lag import Timer, loop_clock
+from nexus3.actors.lag import Timer
 from nexus3.actors.limits import Limits
 from nexus3.wire.failures import Failure, Phase, fail
 
@@ -31,10 +31,10 @@ class Watch:
         self._step: Step = "preparing"
         self._step_by = float("inf")
         """When the present step must be done, whatever bytes come. In the loop clock's time, as all here."""
-        self._clock = loop_clock()
-        self._lost_before = self._clock.lost
         # Nothing but the pool's own limits and the request's until the request is sent.
         self.timer = Timer(deadline=until)
+        self._clock = self.timer.clock
+        self._lost_before = self._clock.lost
 
     def _expect(self, step: Step, seconds: float) -> None:
         self._step = step

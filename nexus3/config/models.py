@@ -32,7 +32,9 @@ def resolve_model(text: str, config: HasModels) -> ResolvedModel | None:
     :attr:`ModelConfig.places` has all. ``provider/alias`` is the original's long form of an alias.
     """
     if settings := config.models.get(text):
-        first = settings.places[0]
+        if settings.provider and settings.model_id:
+            return ResolvedModel(settings.provider, settings.model_id, settings)
+        first = settings.targets[0]
         return ResolvedModel(first.provider, first.model_id, settings)
     provider, _, model_id = text.partition(":")
     if model_id and provider in config.providers:

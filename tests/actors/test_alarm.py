@@ -67,6 +67,17 @@ async def test_off_it_does_not_ring_until_it_is_set_anew(autojump_clock: MockClo
     assert await rung_at(alarm) == [20]
 
 
+async def test_by_a_clock_that_runs_it_stays_set_when_it_is_off_and_rings_for_nothing() -> None:
+    alarm = Alarm()
+    soon = trio.current_time() + 0.01
+    alarm.by(soon)
+    alarm.off()
+    alarm.by(soon + 60)
+    assert alarm.at == soon
+    (rang_at,) = await rung_at(alarm)
+    assert soon <= rang_at < soon + 30
+
+
 async def test_stopped_it_ends_without_a_ring(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
     alarm = Alarm()
     alarm.by(1000)

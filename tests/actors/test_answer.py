@@ -102,10 +102,11 @@ async def test_a_cut_after_the_answer_s_end_is_told_beside_the_answer(autojump_c
     assert seen[-1].message.content == "ab"
 
 
+@pytest.mark.parametrize("rest", [[Chunk(b" \n" * 100)] * 9, [Chunk(b" \n" * 900)]], ids=["many reads", "one read"])
 @pytest.mark.parametrize("limit", ["max_stream_bytes", "max_body_bytes"])
-async def test_an_answer_has_a_greatest_length(limit: str, autojump_clock: MockClock) -> None:
+async def test_an_answer_has_a_greatest_length(limit: str, rest: list[Step], autojump_clock: MockClock) -> None:
     head = Head(200, SSE if limit == "max_stream_bytes" else {"content-type": "application/json"})
-    script: list[list[Step]] = [[head, *[Chunk(b" \n" * 100)] * 9, HANG]]
+    script: list[list[Step]] = [[head, *rest, HANG]]
     limits: dict[str, Any] = {limit: 1000}
     async with open_house(script, config(max_retries=0, **limits)) as house:
         failure = await failure_of(house, ask())

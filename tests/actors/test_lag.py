@@ -414,7 +414,9 @@ def watchdog_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "nexus3 watchdog"]
 
 
-async def test_an_idle_supervisor_has_no_timer_and_its_thread_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_idle_supervisor_wakes_once_for_the_last_deadline_and_its_thread_sleeps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     looks: list[float] = []
     look = Watchdog._look
 
@@ -425,8 +427,9 @@ async def test_an_idle_supervisor_has_no_timer_and_its_thread_sleeps(monkeypatch
     monkeypatch.setattr(Watchdog, "_look", counted)
     async with with_server("prompt") as supervisor:
         assert len(watchdog_threads()) == 1
-        await supervisor.complete(ask())
+        await supervisor.complete(ask(timeout=2.0))
         await until(lambda: loop_clock().beat_due == math.inf)
+        await trio.sleep(2.0)  # the alarm, once, for a request that has long been settled
         assert trio.lowlevel.current_statistics().seconds_to_next_deadline == math.inf
         await trio.sleep(0.4)  # the last look of the thread at what was in flight
         before = len(looks)

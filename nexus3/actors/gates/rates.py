@@ -185,9 +185,16 @@ class _Bucket(msgspec.Struct):
 
     def _filled(self, now: float) -> tuple[float, float]:
         """Level and room at ``now``. What the level holds beyond the burst was given back, and is not added to."""
-        more = self.per_second * max(0.0, now - self.seen)
-        level = max(self.level, min(self.burst, self.level + PACE * more))
-        return level, min(self.room + more, max(self.limit, self.room)) if self.room < math.inf else math.inf
+        more = self.per_second * (now - self.seen)
+        if more <= 0.0:
+            return self.level, self.room
+        level = self.level + PACE * more
+        if level > self.burst:
+            level = max(self.level, self.burst)
+        room = self.room + more
+        if room > self.limit:
+            room = max(self.room, self.limit)
+        return level, room
 
     def _fill(self, now: float) -> None:
         self.level, self.room = self._filled(now)

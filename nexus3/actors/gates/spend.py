@@ -90,7 +90,7 @@ class Spending:
 
         It waits where only the reservations of running attempts stand in its way: they may turn out to need less.
         """
-        return combined(self._ask(account, cap, expected) for account, cap in self._capped(accounts))
+        return combined([self._ask(account, cap, expected) for account, cap in self._capped(accounts)])
 
     def refuser(self, accounts: tuple[Account, ...], expected: Amount) -> Account | None:
         """The account by whose cap :meth:`ask` refuses."""

@@ -1,7 +1,7 @@
 """What a gate answers when a request asks to begin an attempt, and how the answers of several gates become one."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import msgspec
 
@@ -35,12 +35,14 @@ Verdict = Pass | Wait | Refuse
 PASS = Pass()
 
 
-def combined(verdicts: Iterable[Verdict]) -> Verdict:
+def combined(verdicts: Sequence[Verdict]) -> Verdict:
     """One answer out of many; the order counts.
 
     The first refusal wins: it spares the request a wait that ends in it. Else the latest wait, the earlier gate's
     where two are equal: to ask before that would be in vain. A wait without a time comes after all that have one.
     """
+    if verdicts.count(PASS) == len(verdicts):  # as a rule
+        return PASS
     longest: Wait | None = None
     for verdict in verdicts:
         match verdict:

@@ -14,7 +14,7 @@ from nexus3.actors.http.body import BadHttp, Body, ChunkedBody, FieldLines, Leng
 
 _TARGET = re.compile(r"/[\x21\x22\x24-\x7e]*")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE = re.compile(r"[\t\x20-\x7e]*")
+_VALUES = re.compile(r"[\t\x20-\x7e]*")
 
 
 class Unsendable(ValueError):  # noqa: N818 - the settings' mistake, said without quoting: a value may be the key
@@ -29,13 +29,10 @@ def request_head(target: str, headers: Sequence[tuple[str, str]]) -> bytes:
     Raises:
         Unsendable: an illegal target, name or value.
     """
-    lines = [_request_line(target)]
-    for name, value in headers:
-        if not _VALUE.fullmatch(value):
-            raise Unsendable("a header's value")
-        lines.append(f"{_name(name)}{value}\r\n")
-    lines.append("\r\n")
-    return "".join(lines).encode("ascii")
+    if not _VALUES.fullmatch("".join([value for _, value in headers])):
+        raise Unsendable("a header's value")
+    fields = "".join([f"{_name(name)}{value}\r\n" for name, value in headers])
+    return f"{_request_line(target)}{fields}\r\n".encode("ascii")
 
 
 # Targets and names are few and come again with every request. Values are not kept: they may be secrets.
@@ -155,10 +152,9 @@ def _parse(whole: re.Match[bytes], rest: bytes, limits: HeadLimits) -> Head | No
     status = int(code)
     if status == 101:
         raise BadHttp("upgrade")
-    headers: dict[str, str] = {}
-    for name, value in fields:
-        name, value = name.lower(), value.rstrip("\t ")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    headers = {name.lower(): value.rstrip("\t ") for name, value in fields}
+    if len(headers) < len(fields):
+        headers = _joined(fields)
     framing = _framing(headers, fields)
     if status < 200:
         return None
@@ -169,6 +165,15 @@ def _parse(whole: re.Match[bytes], rest: bytes, limits: HeadLimits) -> Head | No
     is_http_1_1 = minor == b"1"
     body, is_clear = _body(framing, status, is_http_1_1=is_http_1_1, limits=limits)
     return Head(status, headers, body, is_clear and is_http_1_1 and not _says_close(headers), rest)
+
+
+def _joined(fields: list[tuple[str, str]]) -> dict[str, str]:
+    """Where a name comes more than once, which is rare."""
+    headers: dict[str, str] = {}
+    for name, value in fields:
+        name, value = name.lower(), value.rstrip("\t ")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 class _Framing(NamedTuple):
