@@ -14,7 +14,7 @@ from nexus3.actors.slot import Slot
 from nexus3.actors.tap import Tap
 from nexus3.actors.transport import OpenTransport
 from nexus3.config.models import resolve_model, unknown_model
-from nexus3.config.resolve import require_keys, resolve
+from nexus3.config.resolve import opt_outs, require_keys, resolve
 from nexus3.config.schema import Config
 from nexus3.errors import ConfigError
 from nexus3.observe import catalog
@@ -120,6 +120,8 @@ class Directory:
             require_keys(provider)
         elif provider.unconfigured is not None:
             self._log(catalog.ACTOR_UNCONFIGURED, {"actor": name, "problem": provider.unconfigured})
+        for setting, allowed in opt_outs(settings, provider):
+            self._log(catalog.ACTOR_OPTED_OUT, {"actor": name, "setting": setting, "allows": allowed})
         return provider
 
 

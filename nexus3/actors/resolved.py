@@ -6,6 +6,7 @@ from pathlib import Path
 from nexus3.actors.limits import Limits
 from nexus3.actors.secrets import KeySource, Secret
 from nexus3.actors.settings import BreakerMode, SpendCap, StreamMode
+from nexus3.wire.addresses import Network
 from nexus3.wire.catalog import AuthMethod, ProviderType, Quirks
 from nexus3.wire.messages import JsonObject
 
@@ -46,6 +47,9 @@ class ResolvedProvider:
     allow_loopback: bool
     """Set, or implied: by a type that runs beside the application, or by an address from the environment."""
     allow_private: bool
+    allowed_cidrs: tuple[Network, ...]
+    allowed_hosts: tuple[str, ...]
+    """Where requests may go by name; the base URL's host is among them."""
     ca_file: Path | None
     prompt_caching: bool
     proxy: Secret | None

@@ -6,6 +6,7 @@ These are the settings as written: a ``None`` here means "as the provider type h
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_type_hints
 
@@ -23,10 +24,13 @@ from nexus3.actors.limits import (
     refuse_unknown_keys,
 )
 from nexus3.actors.secrets import ApiKey, SecretText
+from nexus3.errors import ConfigError
+from nexus3.wire.addresses import read_network
 from nexus3.wire.catalog import AuthMethod, ProviderTypeName, Quirks
 from nexus3.wire.messages import JsonObject
 from nexus3.wire.nearest import quoted
 from nexus3.wire.requests import Effort, Reasoning
+from nexus3.wire.urls import origin_parts
 
 StreamMode = Literal["auto", "never"]
 """Whether answers are streamed on the wire; the caller sees the same events either way."""
@@ -168,6 +172,22 @@ def _variable_name(text: str) -> str:
     return text
 
 
+_HOST = re.compile(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]")
+
+
+def _host(text: str) -> str:
+    """As the parser of base URLs spells it: lower case, without brackets or a trailing dot."""
+    address = f"[{text}]" if text.count(":") > 1 and not text.startswith("[") else text
+    if _HOST.fullmatch(address):
+        with suppress(ConfigError):
+            return origin_parts(f"https://{address}")[1]
+    raise ValueError("must be a host alone, such as api.example.com: without scheme, port, path or wildcard")
+
+
+def _network(text: str) -> str:
+    return str(read_network(text))
+
+
 class ProviderConfig(CommonLimits):
     """One provider. The type alone is enough: the rest comes from the type's row and the environment."""
 
@@ -210,11 +230,24 @@ class ProviderConfig(CommonLimits):
     allow_insecure_http: Flag = False
     allow_loopback: Flag = False
     allow_private: Flag = False
+    allowed_cidrs: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
+    """Private and loopback networks (``10.20.0.0/16``) that are allowed where ``allow_private`` or ``allow_loopback``
+    would allow more than is meant. They add to what is allowed and restrict nothing; plain http to a private one needs
+    ``allow_insecure_http`` all the same. A network with a cloud's metadata service in it, as ``100.64.0.0/10`` has, is
+    refused: list parts of it."""
+    allowed_hosts: tuple[Annotated[str, AfterValidator(_host)], ...] | None = None
+    """The hosts, without ports, of which the base URL's must be one, behind a ``proxy`` or not.
+
+    Behind a proxy this takes the place of the address policy: the proxy looks names up, and nobody here sees which
+    addresses they lead to. ``None`` is the base URL's own host where that is the type's or stands in the configuration:
+    whoever wrote it there, beside ``proxy``, has named the host already. Behind a proxy a base URL from the environment
+    needs the list: the environment may be another's to set, and would decide alone what the proxy is asked for."""
     ca_file: Path | None = None
     """A PEM file of authorities to trust instead of the usual ones."""
     prompt_caching: Flag = True
     proxy: SecretText | None = None
-    """``http://`` or ``https://``, possibly with a user and password in it: a secret as a whole."""
+    """``http://`` or ``https://``, possibly with a user and password in it: a secret as a whole. What it connects to is
+    bounded by ``allowed_hosts``."""
     connect_timeout: Seconds | None = None
     header_timeout: Seconds | None = None
     first_event_timeout: Seconds | None = None

@@ -71,6 +71,12 @@ ACTOR_STUCK = LogEvent(
 ACTOR_UNCONFIGURED = LogEvent(
     "actor.unconfigured", "warning", ("actor", "problem"), "A provider has no key: its requests fail with kind auth."
 )
+ACTOR_OPTED_OUT = LogEvent(
+    "actor.opted_out",
+    "info",
+    ("actor", "setting", "allows"),
+    "A setting lets requests go where by default they may not. Said for each such setting when it takes effect.",
+)
 KEY_REFRESH_FAILED = LogEvent(
     "key.refresh_failed",
     "warning",

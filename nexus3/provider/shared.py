@@ -17,8 +17,9 @@ from nexus3.actors.settings import ProviderConfig
 from nexus3.actors.slot import Slot
 from nexus3.actors.watchdog import Watchdog
 from nexus3.config.load import check_ca_file
-from nexus3.config.resolve import resolve
+from nexus3.config.resolve import opt_outs, resolve
 from nexus3.directory import child_spec
+from nexus3.observe import catalog
 from nexus3.observe.genai import genai_names
 from nexus3.observe.log import Log, host_log
 from nexus3.supervisor.settings import SupervisorSettings
@@ -66,6 +67,8 @@ class SharedSupervisor:
         slot = Slot(replace(provider, name=unique), self._log, genai_names(os.environ))
         self._slots[unique] = slot
         self._users[unique] = 1
+        for setting, allowed in opt_outs(settings, provider):
+            self._log(catalog.ACTOR_OPTED_OUT, {"actor": unique, "setting": setting, "allows": allowed})
         self._tree.add(child_spec(slot, open_pool, SupervisorSettings(), self._rng, self._log))
         self._tree.spawn(slot.keep_time)
         return unique

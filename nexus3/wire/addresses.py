@@ -6,8 +6,13 @@ special-purpose registries; the metadata addresses are the cloud vendors' own do
 """
 
 import ipaddress
+import re
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal
+
+Network = IPv4Network | IPv6Network
 
 AddressClass = Literal["public", "loopback", "private", "never", "metadata"]
 """In order of caution. ``never`` (unroutable, link-local, multicast, documentation) and ``metadata`` (services that
@@ -35,7 +40,7 @@ _METADATA = frozenset(
 )
 
 
-def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+def _networks(text: str) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(word) for word in text.split())
 
 
@@ -51,35 +56,109 @@ _COMPATIBLE, _MAPPED, _NAT64, _NAT64_LOCAL, _SIX_TO_FOUR, _TEREDO = (
 )
 _ISATAP = (0x00005EFE, 0x02005EFE)
 
+_CIDR = re.compile(r"[0-9A-Fa-f.:]+(/(0|[1-9][0-9]{0,2}))?")
 
-def classify(address: IPv4Address | IPv6Address) -> AddressClass:
-    """The class of an address; of one that wraps an IPv4 address, the more cautious of the two."""
+
+def allowed_networks(*, loopback: bool, private: bool, listed: Sequence[Network] = ()) -> tuple[Network, ...]:
+    """What settings allow beside public addresses: this machine, all private networks, and some on their own."""
+    return (*(_LOOPBACK if loopback else ()), *(_PRIVATE if private else ()), *listed)
+
+
+def classify(address: IPv4Address | IPv6Address, allowed: Sequence[Network] = ()) -> AddressClass:
+    """The class of an address; of one that wraps an IPv4 address, the more cautious of the two.
+
+    What is private or loopback counts as public within the networks of ``allowed``. An address and what it wraps are
+    looked for there each for itself: a network does not allow the addresses that pass through it.
+    """
     if isinstance(address, IPv6Address):
         if address.scope_id is not None:
             return "never"
-        classes = [_plain(address), *(_plain(inner) for inner in _wrapped(address))]
+        classes = [_plain(address, allowed), *(_plain(inner, allowed) for inner in _wrapped(address))]
         return next(kind for kind in reversed(_CAUTION) if kind in classes)
-    return _plain(address)
+    return _plain(address, allowed)
 
 
-def classify_host(host: str) -> AddressClass | None:
-    """The class of the host of a URL where its text alone says it; ``None`` for a name that must be resolved."""
+def classify_host(host: str, allowed: Sequence[Network] = ()) -> AddressClass | None:
+    """The class of the host of a URL where its text alone says it; ``None`` for a name that must be resolved.
+
+    ``allowed`` is as for :func:`classify`; where it has loopback addresses, ``localhost`` must be resolved too.
+    """
     name = host.lower().removeprefix("[").removesuffix("]").removesuffix(".")
     if name in _METADATA_NAMES:
         return "metadata"
     if name == "localhost" or name.endswith(".localhost"):
-        return "loopback"
+        return None if any(_overlap(network, _LOOPBACK) for network in allowed) else "loopback"
     try:
-        return classify(ipaddress.ip_address(name))
+        return classify(ipaddress.ip_address(name), allowed)
     except ValueError:
         return None
 
 
-def _plain(address: IPv4Address | IPv6Address) -> AddressClass:
+def read_network(text: str) -> Network:
+    """A network that may be allowed on its own: of private or loopback addresses, and no metadata service among them.
+
+    An address without a prefix is a network of one. Addresses that wrap others cannot be listed as such: they are
+    judged by what they wrap, however it is wrapped.
+
+    Raises:
+        ValueError: what is wrong and what to write. Text that is no network is not shown: it may be anything.
+    """
+    if "%" in text:
+        raise ValueError("has a zone id; leave out the % and what follows it")
+    interface = None
+    if _CIDR.fullmatch(text):
+        with suppress(ValueError):
+            interface = ipaddress.ip_interface(text)
+    if interface is None:
+        raise ValueError("must be a network such as 10.20.0.0/16 or fd12:3456::/48, or one address")
+    network = interface.network
+    if (problem := _unlistable(network)) is not None:
+        raise ValueError(f"{network} {problem}")
+    if interface.ip != network.network_address:
+        raise ValueError(f"has bits set beyond its prefix; write {network}, or {interface.ip} for that one address")
+    return network
+
+
+def _unlistable(network: Network) -> str | None:
+    """Why it cannot be allowed on its own, by its plain addresses: wrapped ones are judged when they are met."""
+    metadata = [address for address in _METADATA if address in network]
+    if metadata:
+        first = min(metadata, key=int)
+        return f"holds {first}, a metadata service of a cloud, and no setting allows that; list networks without it"
+    if _overlap(network, _NEVER):
+        return (
+            "holds link-local, multicast or reserved addresses, and no setting allows those;"
+            " list the private networks that are meant"
+        )
+    if any(_is_within(network, known) for known in (*_PRIVATE, *_LOOPBACK)):
+        return None
+    if _is_within(network, _MAPPED):
+        meant = IPv4Network((int(network.network_address) & 0xFFFFFFFF, network.prefixlen - 96))
+        return f"spells IPv4 addresses as IPv6 ones; write {meant}, which holds for both spellings"
+    if _overlap(network, (_MAPPED, _COMPATIBLE, _NAT64, _NAT64_LOCAL, _SIX_TO_FOUR)):
+        return (
+            "holds addresses that wrap IPv4 addresses;"
+            " list the IPv4 networks that are meant, which hold however they are wrapped"
+        )
+    return "holds public addresses, which are allowed anyway; list private and loopback networks alone"
+
+
+def _overlap(network: Network, others: Iterable[Network]) -> bool:
+    return any(network.network_address in other or other.network_address in network for other in others)
+
+
+def _is_within(network: Network, other: Network) -> bool:
+    return network.network_address in other and network.broadcast_address in other
+
+
+def _plain(address: IPv4Address | IPv6Address, allowed: Sequence[Network]) -> AddressClass:
+    """The class of an address, whatever it wraps."""
     if address in _METADATA:
         return "metadata"
     if any(address in network for network in _NEVER):
         return "never"
+    if any(address in network for network in allowed):
+        return "public"
     if any(address in network for network in _PRIVATE):
         return "private"
     if any(address in network for network in _LOOPBACK):

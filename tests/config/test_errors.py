@@ -28,10 +28,12 @@ def m(settings: dict[str, object], problem: str) -> tuple[dict[str, object], str
 
 TYPES = "openrouter, openai, ollama, vllm, azure, anthropic"
 HTTP = "http:// sends key and prompts unencrypted; use https://, or set allow_insecure_http"
-LOCAL = "this is the local machine; set allow_loopback if that is meant"
-PRIVATE = "this is a private address; set allow_private if that is meant"
+LOCAL = "this is the local machine; set allow_loopback if that is meant, or list it in allowed_cidrs"
+PRIVATE = "this is a private address; set allow_private if that is meant, or list it in allowed_cidrs"
 METADATA = "this is a metadata service of a cloud, and never a provider"
 NEVER = "no provider can be at a link-local, multicast or reserved address"
+NETWORK = "must be a network such as 10.20.0.0/16 or fd12:3456::/48, or one address"
+HOST = "must be a host alone, such as api.example.com: without scheme, port, path or wildcard"
 RESERVED = "cannot be set here: credentials go to api_key, framing is ours"
 NO_ALIAS = "not an alias, nor provider:model with a configured provider"
 
@@ -71,6 +73,36 @@ TABLE: list[tuple[dict[str, object], str]] = [
     az({"base_url": "https://metadata.google.internal/v1"}, f".base_url: {METADATA}"),
     az({"base_url": "https://169.254.1.1/v1", "allow_private": True}, f".base_url: {NEVER}"),
     az({"type": "vllm", "base_url": "http://192.168.1.5:8000/v1"}, f".base_url: {PRIVATE}"),
+    # Networks that are allowed on their own.
+    az({"allowed_cidrs": ["10.0.0.0/8", "::1", "x"]}, f".allowed_cidrs[2]: {NETWORK}"),
+    az({"allowed_cidrs": [CANARY]}, f".allowed_cidrs[0]: {NETWORK}"),
+    az({"allowed_cidrs": [5]}, ".allowed_cidrs[0]: must be a string"),
+    az({"allowed_cidrs": "10.0.0.0/8"}, ".allowed_cidrs: must be a list"),
+    az(
+        {"allowed_cidrs": ["10.1.2.3/16"]},
+        ".allowed_cidrs[0]: has bits set beyond its prefix; write 10.1.0.0/16, or 10.1.2.3 for that one address",
+    ),
+    az({"base_url": "https://10.1.2.3/v1", "allowed_cidrs": ["10.2.0.0/16"]}, f".base_url: {PRIVATE}"),
+    az({"base_url": "https://localhost/v1", "allowed_cidrs": ["10.0.0.0/8"]}, f".base_url: {LOCAL}"),
+    az({"base_url": "https://127.0.0.2/v1", "allowed_cidrs": ["127.0.0.1"]}, f".base_url: {LOCAL}"),
+    az({"base_url": "http://10.1.2.3/v1", "allowed_cidrs": ["10.1.0.0/16"]}, f".base_url: {HTTP}"),
+    # Hosts that the base URL may have.
+    az({"allowed_hosts": ["a.example", f"https://u:{CANARY}@b.example"]}, f".allowed_hosts[1]: {HOST}"),
+    az({"allowed_hosts": ["*.example.com"]}, f".allowed_hosts[0]: {HOST}"),
+    az({"allowed_hosts": ["a.example:443"]}, f".allowed_hosts[0]: {HOST}"),
+    az({"allowed_hosts": ["[::1]:443"]}, f".allowed_hosts[0]: {HOST}"),
+    az({"allowed_hosts": ["a.example/v1"]}, f".allowed_hosts[0]: {HOST}"),
+    az({"allowed_hosts": ["2130706433"]}, f".allowed_hosts[0]: {HOST}"),
+    az({"allowed_hosts": [""]}, f".allowed_hosts[0]: {HOST}"),
+    az({"allowed_hosts": "a.example"}, ".allowed_hosts: must be a list"),
+    az(
+        {"base_url": "https://a.example", "allowed_hosts": ["b.a.example", "example"]},
+        ".allowed_hosts: lacks the host of base_url; add it if that is meant",
+    ),
+    az(
+        {"proxy": "http://proxy:3128", "allowed_hosts": []},
+        ".allowed_hosts: lacks the host of openrouter's own base URL (openrouter.ai); add it if that is meant",
+    ),
     az(
         {"base_url": f"https://u:{CANARY}@h/v1"},
         ".base_url: the URL has a user name or password; give keys as api_key or api_key_env",

@@ -76,6 +76,8 @@ well_typed = st.fixed_dictionaries(
         "allow_loopback": st.booleans(),
         "allow_private": st.booleans(),
         "allow_insecure_http": st.booleans(),
+        "allowed_cidrs": st.lists(texts | st.sampled_from(["10.0.0.0/8", "::1", "127.0.0.0/8"]), max_size=2),
+        "allowed_hosts": st.lists(texts | st.sampled_from(["h.example", "127.0.0.1"]), max_size=2),
     },
 )
 

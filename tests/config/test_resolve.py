@@ -9,7 +9,7 @@ from nexus3.actors.limits import CommonLimits
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.secrets import Credential, KeySource, Secret, read_credential
 from nexus3.actors.settings import ProviderConfig
-from nexus3.config.resolve import require_keys, resolve
+from nexus3.config.resolve import opt_outs, require_keys, resolve
 from nexus3.errors import ConfigError
 from nexus3.wire.catalog import CATALOG, ProviderTypeName
 from nexus3.wire.limits import DecodeLimits
@@ -54,6 +54,11 @@ REACHES: dict[str, tuple[object, Read]] = {
     "allow_insecure_http": (True, lambda resolved: resolved.allow_insecure_http),
     "allow_loopback": (True, lambda resolved: resolved.allow_loopback),
     "allow_private": (True, lambda resolved: resolved.allow_private),
+    "allowed_cidrs": (
+        ["10.20.0.0/16", "fd12:3456::/48", "127.0.0.1/32"],
+        lambda resolved: [str(network) for network in resolved.allowed_cidrs],
+    ),
+    "allowed_hosts": (["api.example.com", "openrouter.ai"], lambda resolved: list(resolved.allowed_hosts)),
     "ca_file": (Path("/ca.pem"), lambda resolved: resolved.ca_file),
     "prompt_caching": (False, lambda resolved: resolved.prompt_caching),
     "proxy": ("http://u:p@proxy:3128", lambda resolved: reveal(resolved.proxy)),
@@ -242,3 +247,96 @@ def test_plain_http_to_the_local_machine_needs_no_flag_for_local_types(url: str)
         assert address_of({}, type=kind, base_url=url, allow_loopback=True) == (url, "config", True)
         with pytest.raises(ConfigError, match="set allow_loopback if that is meant"):
             address_of({}, type=kind, base_url=url)
+
+
+# Networks that are allowed on their own, and hosts.
+
+
+@pytest.mark.parametrize(
+    ("url", "settings"),
+    [
+        ("https://10.20.0.1/v1", {}),
+        ("https://[::ffff:10.20.0.1]/v1", {}),
+        ("http://10.20.0.1/v1", {"allow_insecure_http": True}),
+        ("http://127.0.0.1:8000/v1", {}),
+        ("http://localhost:8000/v1", {}),  # what it leads to is checked where it is connected to
+    ],
+)
+def test_an_address_in_a_listed_network_needs_no_flag(url: str, settings: dict[str, object]) -> None:
+    listed = {"type": "openai", "base_url": url, "allowed_cidrs": ["10.20.0.0/16", "127.0.0.1"], **settings}
+    assert address_of({}, **listed) == (url, "config", False)
+    with pytest.raises(ConfigError, match="or list it in allowed_cidrs"):
+        address_of({}, **listed | {"allowed_cidrs": ["10.21.0.0/16"]})
+
+
+def hosts_of(environ: dict[str, str], **settings: object) -> tuple[str, ...]:
+    return resolve("p", ProviderConfig.model_validate({"type": "openai", **settings}), environ).allowed_hosts
+
+
+PROXY = {"proxy": "http://proxy:3128"}
+
+
+@pytest.mark.parametrize("proxy", [{}, PROXY])
+def test_without_a_list_a_base_url_of_the_configuration_or_the_type_names_its_host(proxy: dict[str, object]) -> None:
+    assert hosts_of({}, **proxy) == ("api.openai.com",)
+    assert hosts_of({}, base_url="https://API.example.com.:8443/v1", **proxy) == ("api.example.com",)
+
+
+def test_behind_a_proxy_a_base_url_from_the_environment_must_be_listed() -> None:
+    environ = {"OPENAI_BASE_URL": "https://gateway.example/v1"}
+    assert hosts_of(environ) == ("gateway.example",)
+    assert hosts_of(environ, **PROXY, allowed_hosts=["gateway.example"]) == ("gateway.example",)
+    with pytest.raises(ConfigError) as caught:
+        hosts_of(environ, **PROXY)
+    assert str(caught.value) == (
+        "providers.p.allowed_hosts: is required, since $OPENAI_BASE_URL says where to go and a proxy finds the address;"
+        " list the host"
+    )
+
+
+@pytest.mark.parametrize("proxy", [{}, PROXY])
+def test_a_list_holds_wherever_the_base_url_comes_from(proxy: dict[str, object]) -> None:
+    lacking = r"^providers\.p\.allowed_hosts: lacks the host of {}; add it if that is meant$"
+    with pytest.raises(ConfigError, match=lacking.format("base_url")):
+        hosts_of({}, base_url="https://api.example.com", allowed_hosts=["example.com"], **proxy)
+    with pytest.raises(ConfigError, match=lacking.format(r"\$OPENAI_BASE_URL")):
+        hosts_of({"OPENAI_BASE_URL": "https://gateway.example"}, allowed_hosts=["api.openai.com"], **proxy)
+    with pytest.raises(ConfigError, match=lacking.format(r"openai's own base URL \(api\.openai\.com\)")):
+        hosts_of({}, allowed_hosts=[], **proxy)
+
+
+@pytest.mark.parametrize(
+    ("listed", "url"),
+    [
+        ("API.Example.COM.", "https://api.example.com/v1"),
+        ("api.example.com", "https://API.example.com./v1"),
+        ("0::1", "http://[::1]:8000"),
+        ("[::1]", "http://[0:0::1]:8000"),
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+    ],
+)
+def test_a_host_is_listed_in_any_of_its_spellings(listed: str, url: str) -> None:
+    (host,) = hosts_of({}, base_url=url, allow_loopback=True, allowed_hosts=[listed], **PROXY)
+    assert host in ("api.example.com", "::1", "127.0.0.1")
+
+
+def test_the_settings_that_allow_more_are_told_with_what_they_allow() -> None:
+    def told(**settings: object) -> dict[str, str]:
+        config = ProviderConfig.model_validate(settings)
+        return dict(opt_outs(config, resolve("p", config, {})))
+
+    for nothing_more in ({}, {"type": "ollama", "allow_loopback": True}, {"allowed_hosts": ["openrouter.ai"]}):
+        assert told(**nothing_more) == {}
+    assert told(
+        allow_insecure_http=True,
+        allow_loopback=True,
+        allow_private=True,
+        allowed_cidrs=["10.20.0.0/16", "::1"],
+        proxy=f"http://user:{CANARY}@proxy:3128",
+    ) == {
+        "allow_insecure_http": "plain http to every address that is allowed",
+        "allow_loopback": "this machine",
+        "allow_private": "all private networks",
+        "allowed_cidrs": "10.20.0.0/16, ::1/128",
+        "proxy": "whatever addresses the proxy finds for openrouter.ai",
+    }

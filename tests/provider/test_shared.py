@@ -137,3 +137,20 @@ async def test_authorities_that_cannot_be_read_are_a_configuration_error_at_the_
     async with create_provider(config, "m") as provider:
         with pytest.raises(ConfigError, match=r"ca_file: /nowhere\.pem cannot be read"):
             await provider.complete([Message(role=Role.USER, content="hello")])
+
+
+def test_a_setting_that_lets_requests_go_further_is_told_once_an_actor(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="nexus3")
+
+    async def main() -> None:
+        async with open_loopback() as server:
+            further = settings(server).model_copy(update={"allowed_cidrs": ("10.20.0.0/16",)})
+            first, second = (create_provider(further, "local-echo") for _ in range(2))
+            await first.complete(HELLO)
+            await second.complete(HELLO)
+            await first.aclose()
+            await second.aclose()
+
+    trio.run(main)
+    told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("actor.opted_out")]
+    assert [line.count("'10.20.0.0/16'") for line in told if "allowed_cidrs" in line] == [1]

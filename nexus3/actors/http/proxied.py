@@ -1,12 +1,13 @@
 """Connections through a configured proxy: httpx's own transport, behind the same seam as the pool.
 
 Nothing of httpx leaves this file: not its exceptions (they hold the request, and with it the key), not its responses.
-Behind a proxy nobody here sees which address a name leads to, so the address policy cannot hold; and httpx's pool loses
-places when callers cancel while others wait for one. The actor never lets more in than there are places.
+Behind a proxy nobody here sees which address a name leads to, so the address policy cannot hold: what holds is that the
+proxy is asked for hosts of ``allowed_hosts`` only. And httpx's pool loses places when callers cancel while others wait
+for one. The actor never lets more in than there are places.
 """
 
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Self
@@ -17,7 +18,9 @@ import trio
 from nexus3.actors.http.tls import tls_context
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.transport import TransportFault
+from nexus3.errors import ConfigError
 from nexus3.wire.failures import Failure, fail
+from nexus3.wire.urls import origin_parts
 
 
 class ProxiedResponse:
@@ -67,6 +70,9 @@ class _Once:
 _STALE = ("closed", "reset")
 
 _UNSENDABLE = fail("bad_request", "unsendable", "The request's URL or a header cannot be sent.", phase="request")
+_UNLISTED = fail(
+    "blocked", "unlisted_host", "The proxy may not be asked for a host that is not in allowed_hosts.", phase="connect"
+)
 
 
 def _request(
@@ -85,8 +91,9 @@ def _request(
 class ProxiedPool:
     """A :class:`nexus3.actors.transport.Transport`. Admission is the actor's: never more exchanges than connections."""
 
-    def __init__(self, client: httpx.AsyncClient, close_timeout: float) -> None:
+    def __init__(self, client: httpx.AsyncClient, allowed_hosts: Collection[str], close_timeout: float) -> None:
         self._client = client
+        self._allowed_hosts = allowed_hosts
         self._close_timeout = close_timeout
 
     @asynccontextmanager
@@ -94,6 +101,8 @@ class ProxiedPool:
         self, url: str, headers: list[tuple[str, str]], body: bytes, *, on_sent: Callable[[], None]
     ) -> AsyncIterator[ProxiedResponse]:
         """See :class:`nexus3.actors.transport.Transport`."""
+        if (refusal := self._refusal(url)) is not None:
+            raise TransportFault(refusal)
         failure = _UNSENDABLE
         # A kept connection that breaks before any byte of an answer had died while it was idle: HTTP lets a client send
         # the request again at once. It costs no attempt.
@@ -131,6 +140,13 @@ class ProxiedPool:
                     async for _ in chunks:
                         pass
 
+    def _refusal(self, url: str) -> Failure | None:
+        try:
+            host = origin_parts(url)[1]
+        except ConfigError:
+            return _UNSENDABLE
+        return None if host in self._allowed_hosts else _UNLISTED
+
 
 @asynccontextmanager
 async def open_proxied(provider: ResolvedProvider) -> AsyncIterator[ProxiedPool]:
@@ -162,7 +178,7 @@ async def open_proxied(provider: ResolvedProvider) -> AsyncIterator[ProxiedPool]
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     )
     async with client:
-        yield ProxiedPool(client, limits.close_timeout)
+        yield ProxiedPool(client, provider.allowed_hosts, limits.close_timeout)
 
 
 def _translate(error: httpx.HTTPError, *, in_body: bool) -> Failure:

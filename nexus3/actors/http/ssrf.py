@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, NamedTuple, Self, assert_never
 
 from nexus3.actors.resolved import ResolvedProvider
-from nexus3.wire.addresses import AddressClass, classify, classify_host
+from nexus3.wire.addresses import AddressClass, Network, allowed_networks, classify, classify_host
 from nexus3.wire.failures import Failure, fail
 from nexus3.wire.urls import origin_parts
 
@@ -56,6 +56,8 @@ class AddressPolicy:
     allow_private: bool
     allow_insecure_http: bool
     """Plain http to every address that is allowed at all."""
+    allowed_cidrs: tuple[Network, ...] = ()
+    """Private and loopback networks that are allowed though the rest of their kind is not."""
 
     def refusal(self, origin: Origin, addresses: Sequence[Address]) -> Failure | None:
         """Why ``origin`` cannot be connected to, where ``addresses`` are all that its name has now; else ``None``.
@@ -65,29 +67,15 @@ class AddressPolicy:
         """
         if classify_host(origin.host) == "metadata":
             return _refused("metadata_address", origin.host)
+        allowed = allowed_networks(loopback=self.allow_loopback, private=self.allow_private, listed=self.allowed_cidrs)
         for address in addresses:
-            reason = self._against(classify(address))
+            reason = _against(classify(address, allowed))
             if reason is None and origin.scheme != "https" and not (self.allow_insecure_http or _is_here(address)):
                 reason = "insecure_http"
             if reason is not None:
                 is_literal = str(address) == origin.host
                 return _refused(reason, origin.host if is_literal else f"{origin.host} leads to {address}, which")
         return None
-
-    def _against(self, kind: AddressClass) -> Blocked | None:
-        match kind:
-            case "public":
-                return None
-            case "loopback":
-                return None if self.allow_loopback else "loopback_address"
-            case "private":
-                return None if self.allow_private else "private_address"
-            case "never":
-                return "reserved_address"
-            case "metadata":
-                return "metadata_address"
-            case _:
-                assert_never(kind)
 
 
 def policy_of(provider: ResolvedProvider) -> AddressPolicy:
@@ -96,16 +84,33 @@ def policy_of(provider: ResolvedProvider) -> AddressPolicy:
         allow_loopback=provider.allow_loopback,
         allow_private=provider.allow_private,
         allow_insecure_http=provider.allow_insecure_http,
+        allowed_cidrs=provider.allowed_cidrs,
     )
 
 
 _WHY: dict[Blocked, str] = {
     "metadata_address": "is a metadata service of a cloud, and never a provider",
     "reserved_address": "is link-local, multicast or reserved, and no setting allows that",
-    "private_address": "is a private address; set allow_private if that is meant",
-    "loopback_address": "is the local machine; set allow_loopback if that is meant",
+    "private_address": "is a private address; set allow_private if that is meant, or list it in allowed_cidrs",
+    "loopback_address": "is the local machine; set allow_loopback if that is meant, or list it in allowed_cidrs",
     "insecure_http": "would get key and prompts unencrypted; use https://, or set allow_insecure_http",
 }
+
+
+def _against(kind: AddressClass) -> Blocked | None:
+    match kind:
+        case "public":
+            return None
+        case "loopback":
+            return "loopback_address"
+        case "private":
+            return "private_address"
+        case "never":
+            return "reserved_address"
+        case "metadata":
+            return "metadata_address"
+        case _:
+            assert_never(kind)
 
 
 def _is_here(address: Address) -> bool:

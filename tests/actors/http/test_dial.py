@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
 
 import pytest
 import trio
@@ -24,6 +23,7 @@ from nexus3.actors.http.ssrf import Address, AddressPolicy, Origin
 from nexus3.actors.http.stream import ByteStream, SocketStream
 from nexus3.actors.transport import TransportFault
 from nexus3.wire.failures import Failure, fail
+from tests.actors.http.names import resolving
 from tests.actors.http.test_ssrf import CORPUS, policy
 from tests.actors.http.test_tls import CERTIFICATE, authority_file, client_context
 from tests.actors.http.world import a_tls_front, sockets, without_garbage_collection
@@ -33,61 +33,6 @@ __all__ = ["authority_file"]  # a fixture
 NAME = "api.example.test"
 LOOPBACK = policy("l")
 NOBODY_TRUSTED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-Answer = (
-    tuple[Literal[socket.AddressFamily.AF_INET], socket.SocketKind, int, str, tuple[str, int]]
-    | tuple[
-        Literal[socket.AddressFamily.AF_INET6],
-        socket.SocketKind,
-        int,
-        str,
-        tuple[str, int, int, int] | tuple[int, bytes],
-    ]
-)
-
-
-def answer_of(text: str, port: int) -> Answer:
-    if ":" in text:
-        return (socket.AddressFamily.AF_INET6, socket.SOCK_STREAM, 6, "", (text, port, 0, 0))
-    return (socket.AddressFamily.AF_INET, socket.SOCK_STREAM, 6, "", (text, port))
-
-
-class Resolver(trio.abc.HostnameResolver):
-    """Gives its answers in turn, the last one again and again. An exception is raised, ``None`` never comes."""
-
-    def __init__(self, *answers: str | BaseException | None) -> None:
-        self._answers = answers
-        self.asked = list[str]()
-
-    async def getaddrinfo(
-        self,
-        host: bytes | None,
-        port: bytes | str | int | None,
-        family: int = 0,
-        type: int = 0,  # noqa: A002 - trio's name
-        proto: int = 0,
-        flags: int = 0,
-    ) -> list[Answer]:
-        assert host is not None
-        assert isinstance(port, int)
-        answer = self._answers[min(len(self.asked), len(self._answers) - 1)]
-        self.asked.append(host.decode())
-        await trio.lowlevel.checkpoint()
-        if answer is None:
-            await trio.sleep_forever()
-        if isinstance(answer, BaseException):
-            raise answer
-        return [answer_of(text, port) for text in answer.split()]
-
-    async def getnameinfo(self, sockaddr: object, flags: int) -> tuple[str, str]:
-        raise NotImplementedError
-
-
-def resolving(*answers: str | BaseException | None) -> Resolver:
-    resolver = Resolver(*answers)
-    trio.socket.set_custom_hostname_resolver(resolver)
-    return resolver
 
 
 @pytest.fixture(autouse=True)
@@ -198,6 +143,16 @@ async def test_a_name_that_moves_is_checked_again_with_each_connection(attempts:
     with listening("127.0.0.1") as port:
         (await dial(Origin("http", NAME, port), LOOPBACK, None)).close()
         assert (await failure_of(Origin("http", NAME, port))).reason == "metadata_address"
+    assert attempts == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize("elsewhere", ["127.0.0.2", "10.0.0.1", "169.254.169.254", "::1", "127.0.0.1 127.0.0.2"])
+async def test_a_name_that_moves_out_of_its_network_is_refused(elsewhere: str, attempts: list[str]) -> None:
+    resolving("127.0.0.1", elsewhere)
+    only_one = policy(" 127.0.0.1/32")
+    with listening("127.0.0.1") as port:
+        (await dial(Origin("http", NAME, port), only_one, None)).close()
+        assert (await failure_of(Origin("http", NAME, port), only_one)).kind == "blocked"
     assert attempts == ["127.0.0.1"]
 
 

@@ -1,6 +1,6 @@
 """Where a provider's requests may go, as a table of what people and attackers write."""
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import pytest
 
@@ -12,7 +12,8 @@ from nexus3.wire.catalog import CATALOG, ProviderTypeName
 from nexus3.wire.failures import Failure, fail
 
 # URL, what its host resolves to ("" for a literal, which is its own address), flags, verdict. The flags: l(oopback),
-# p(rivate), i(nsecure http). The verdict is the failure's reason, "text" where the URL is refused unread, or "".
+# p(rivate), i(nsecure http), and the networks of allowed_cidrs after a space each. The verdict is the failure's reason,
+# "text" where the URL is refused unread, or "".
 CORPUS = [
     # Public addresses need https and nothing else.
     ("https://api.example.test", "93.184.216.34", "", ""),
@@ -65,6 +66,49 @@ CORPUS = [
     ("https://[64:ff9b:1::10.0.0.1]", "", "", "private_address"),
     ("https://[2002:c0a8:101::1]", "", "", "private_address"),
     ("https://api.example.test", "10.0.0.1", "", "private_address"),
+    # Networks that are allowed though the rest of their kind is not.
+    ("https://10.20.0.1", "", " 10.20.0.0/16", ""),
+    ("https://10.20.255.255", "", " 10.20.0.0/16", ""),
+    ("https://10.19.255.255", "", " 10.20.0.0/16", "private_address"),
+    ("https://10.21.0.0", "", " 10.20.0.0/16", "private_address"),
+    ("https://192.168.1.1", "", " 10.0.0.0/8 192.168.1.1/32", ""),
+    ("https://192.168.1.2", "", " 10.0.0.0/8 192.168.1.1/32", "private_address"),
+    ("https://[fd12:3456::1]", "", " fd12:3456::/48", ""),
+    ("https://[fd12:3457::1]", "", " fd12:3456::/48", "private_address"),
+    ("https://api.example.test", "10.20.0.1", " 10.20.0.0/16", ""),
+    ("https://api.example.test", "10.20.0.1 93.184.216.34", " 10.20.0.0/16", ""),
+    ("https://api.example.test", "10.20.0.1 10.21.0.1", " 10.20.0.0/16", "private_address"),
+    ("https://api.example.test", "10.20.0.1 127.0.0.1", " 10.20.0.0/16", "loopback_address"),
+    ("https://api.example.test", "10.20.0.1 169.254.169.254", " 10.20.0.0/16", "metadata_address"),
+    ("https://93.184.216.34", "", " 10.20.0.0/16", ""),  # the list restricts nothing
+    ("https://192.168.1.1", "", "p 10.20.0.0/16", ""),
+    # They hold for what an address wraps, and what wraps it needs leave of its own.
+    ("https://[::ffff:10.20.0.1]", "", " 10.20.0.0/16", ""),
+    ("https://[::ffff:10.21.0.1]", "", " 10.20.0.0/16", "private_address"),
+    ("https://[64:ff9b::a14:1]", "", " 10.20.0.0/16", ""),
+    ("https://[64:ff9b::a15:1]", "", " 10.20.0.0/16", "private_address"),
+    ("https://[2002:a14:1::]", "", " 10.20.0.0/16", ""),
+    ("https://[fd12:3456::5efe:10.20.0.1]", "", " 10.20.0.0/16", "private_address"),
+    ("https://[fd12:3456::5efe:10.20.0.1]", "", " fd12:3456::/48", "private_address"),
+    ("https://[fd12:3456::5efe:10.20.0.1]", "", " fd12:3456::/48 10.20.0.0/16", ""),
+    ("https://[fd12:3456::5efe:127.0.0.1]", "", " fd12:3456::/48", "loopback_address"),
+    ("https://[fd12:3456::5efe:127.0.0.1]", "", "p", "loopback_address"),
+    ("https://[fd12:3456::5efe:127.0.0.1]", "", "lp", ""),
+    ("https://[fd12:3456::5efe:169.254.169.254]", "", "lpi fd12:3456::/48", "metadata_address"),
+    ("https://api.example.test", "fd12:3456::1%1", " fd12:3456::/48", "reserved_address"),
+    # Plain http to them is another matter, but for this machine.
+    ("http://10.20.0.1", "", " 10.20.0.0/16", "insecure_http"),
+    ("http://10.20.0.1", "", "i 10.20.0.0/16", ""),
+    ("http://10.21.0.1", "", "i 10.20.0.0/16", "private_address"),
+    ("http://127.0.0.1:8000", "", " 127.0.0.1/32", ""),
+    ("http://127.0.0.2:8000", "", " 127.0.0.1/32", "loopback_address"),
+    ("http://127.0.0.1:8000", "", " 10.20.0.0/16", "loopback_address"),
+    ("http://[::1]:8000", "", " ::1/128", ""),
+    ("http://[::1]:8000", "", " 127.0.0.0/8", "loopback_address"),
+    ("http://[::ffff:127.0.0.1]", "", " 127.0.0.0/8", ""),
+    ("http://[64:ff9b::7f00:1]", "", " 127.0.0.0/8", "insecure_http"),
+    ("http://localhost:8000", "127.0.0.1 ::1", " 127.0.0.0/8 ::1/128", ""),
+    ("http://localhost:8000", "127.0.0.1 ::1", " 127.0.0.0/8", "loopback_address"),
     # Metadata services: nothing allows them.
     ("http://169.254.169.254/latest/meta-data", "", "lpi", "metadata_address"),
     ("https://169.254.169.254", "", "lpi", "metadata_address"),
@@ -82,6 +126,14 @@ CORPUS = [
     ("https://metadata", "93.184.216.34", "lpi", "metadata_address"),
     ("https://instance-data", "93.184.216.34", "lpi", "metadata_address"),
     ("https://api.example.test", "169.254.169.254", "lpi", "metadata_address"),
+    # Settings refuse these networks; a policy that has them all the same allows no more.
+    ("https://169.254.169.254", "", "lpi 169.254.0.0/16", "metadata_address"),
+    ("https://100.100.100.200", "", "lpi 100.64.0.0/10", "metadata_address"),
+    ("https://[fd00:ec2::254]", "", "lpi fc00::/7", "metadata_address"),
+    ("https://[::ffff:169.254.169.254]", "", "lpi ::ffff:0:0/96", "metadata_address"),
+    ("https://169.254.1.1", "", "lpi 169.254.0.0/16", "reserved_address"),
+    ("https://0.0.0.0", "", "lpi 0.0.0.0/0", "reserved_address"),
+    ("https://[::]", "", "lpi ::/0", "reserved_address"),
     # What no provider can be at: nothing allows it either.
     ("https://0.0.0.0", "", "lpi", "reserved_address"),
     ("https://[::]", "", "lpi", "reserved_address"),
@@ -124,7 +176,13 @@ CORPUS = [
 
 
 def policy(flags: str) -> AddressPolicy:
-    return AddressPolicy(allow_loopback="l" in flags, allow_private="p" in flags, allow_insecure_http="i" in flags)
+    letters, *networks = flags.split(" ")
+    return AddressPolicy(
+        allow_loopback="l" in letters,
+        allow_private="p" in letters,
+        allow_insecure_http="i" in letters,
+        allowed_cidrs=tuple(ip_network(text) for text in networks),
+    )
 
 
 def test_the_corpus_is_no_smaller_than_promised() -> None:
@@ -158,13 +216,17 @@ def blocked(reason: str, message: str) -> Failure:
             "93.184.216.34 10.0.0.1",
             blocked(
                 "private_address",
-                "api.example.test leads to 10.0.0.1, which is a private address; set allow_private if that is meant.",
+                "api.example.test leads to 10.0.0.1, which is a private address; set allow_private if that is meant, or"
+                " list it in allowed_cidrs.",
             ),
         ),
         (
             "https://127.0.0.1/v1",
             "127.0.0.1",
-            blocked("loopback_address", "127.0.0.1 is the local machine; set allow_loopback if that is meant."),
+            blocked(
+                "loopback_address",
+                "127.0.0.1 is the local machine; set allow_loopback if that is meant, or list it in allowed_cidrs.",
+            ),
         ),
         (
             "https://metadata.google.internal/v1",
@@ -211,8 +273,9 @@ def test_the_flags_reach_the_policy() -> None:
         allow_loopback=True,
         allow_private=True,
         allow_insecure_http=True,
+        allowed_cidrs=("10.20.0.0/16", "::1"),
     )
-    assert policy_of(resolve("p", config, {})) == policy("lpi")
+    assert policy_of(resolve("p", config, {})) == policy("lpi 10.20.0.0/16 ::1/128")
 
 
 def test_an_address_from_the_environment_may_be_this_machine_and_no_more() -> None:
