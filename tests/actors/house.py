@@ -13,7 +13,6 @@ from nexus3 import (
     Role,
     StreamEvent,
     StreamFailed,
-    Submission,
     Supervisor,
     open_supervisor,
 )
@@ -36,14 +35,6 @@ async def house(
         config["supervisor"] = {"backoff_min": 0.01, "backoff_max": 0.02, **(supervisor or {})}
         async with open_supervisor(config) as sup:
             yield sup, server
-
-
-async def events_of(supervisor: Supervisor, request: CompletionRequest) -> list[StreamEvent]:
-    submission = Submission(request)
-    async with supervisor.submissions() as submit:
-        await submit.send(submission)
-    async with submission.events as events:
-        return [event async for event in events]
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -51,6 +51,7 @@ async def submitted(supervisor: Supervisor, request: CompletionRequest) -> Submi
 
 
 async def events_of(supervisor: Supervisor, request: CompletionRequest) -> list[StreamEvent]:
+    """All that is told of one request; it obeys the grammar, so the last one is the terminal."""
     submission = await submitted(supervisor, request)
     async with submission.events as events:
         seen = [event async for event in events]

@@ -8,19 +8,16 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from nexus3 import (
-    CompletionRequest,
     FallbackSelected,
-    Message,
     ProviderError,
-    Role,
     StreamComplete,
     StreamEvent,
     StreamFailed,
     Submission,
-    Supervisor,
 )
 from nexus3.loopback import Answer
-from nexus3.testing import Exchange, Head, Pause, check_events, open_house
+from nexus3.testing import Exchange, Head, Pause, open_house
+from tests.actors.scripted import ask, events_of
 
 REFUSED = Answer(status=401)
 FINE = Answer("fine")
@@ -45,20 +42,6 @@ def by_provider(replies: Mapping[str, Answer]) -> Any:
         return replies[exchange.provider]
 
     return script
-
-
-def ask(**more: Any) -> CompletionRequest:
-    return CompletionRequest(messages=(Message(role=Role.USER, content="hi"),), **more)
-
-
-async def events_of(supervisor: Supervisor, request: CompletionRequest) -> list[StreamEvent]:
-    submission = Submission(request)
-    async with supervisor.submissions() as submit:
-        await submit.send(submission)
-    async with submission.events as events:
-        seen = [event async for event in events]
-    check_events(seen)
-    return seen
 
 
 def hops(seen: list[StreamEvent]) -> list[str]:

@@ -7,7 +7,8 @@ from nexus3 import ConfigError, ContentDelta, ProviderConfig, ProviderError, Str
 from nexus3.loopback import Answer, Loopback, Stall
 from nexus3.testing import crash
 from nexus3.wire.failures import NotFoundError, UnavailableError
-from tests.actors.house import HELLO, ask, events_of, house, until
+from tests.actors.house import HELLO, ask, house, until
+from tests.actors.scripted import events_of
 
 
 def settings(server: Loopback, path: str = "/v1") -> ProviderConfig:

@@ -26,7 +26,8 @@ from nexus3.actors.gates import budget
 from nexus3.config.resolve import resolve
 from nexus3.loopback import Answer
 from nexus3.testing import Exchange, open_house
-from tests.actors.house import ask, events_of
+from tests.actors.house import ask
+from tests.actors.scripted import events_of
 
 LIFE = 1000.0
 """Seconds that a key lives."""

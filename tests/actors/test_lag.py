@@ -30,9 +30,11 @@ from nexus3.actors.watchdog import Watchdog
 from nexus3.loopback import open_loopback_process
 from nexus3.observe.log import host_log
 from nexus3.wire.failures import fail
-from tests.actors.house import ask, events_of, failure_of, until
+from tests.actors.house import ask, failure_of, until
+from tests.actors.http.names import resolving
 from tests.actors.http.world import a_pool
 from tests.actors.lag_servers import PIECES
+from tests.actors.scripted import events_of
 
 SERVERS = Path(__file__).with_name("lag_servers.py")
 LIMITS = ("header_timeout", "first_event_timeout", "idle_timeout", "progress_timeout")
@@ -218,10 +220,6 @@ async def test_connect_and_write_limits_hold_in_virtual_time(autojump_clock: Moc
 
         def close(self) -> None: ...
 
-    class Silent(SlowNames):
-        async def getaddrinfo(self, *_: Any, **__: Any) -> list[Any]:
-            await trio.sleep_forever()
-
     heads = HeadLimits(max_header_bytes=1024, max_header_count=10, max_informational_responses=1)
     began = trio.current_time()
     with pytest.raises(TransportFault) as caught:
@@ -229,7 +227,7 @@ async def test_connect_and_write_limits_hold_in_virtual_time(autojump_clock: Moc
     assert (caught.value.failure.kind, caught.value.failure.reason) == ("timeout", "write")
     assert trio.current_time() - began == pytest.approx(7.0 + EARLY_ANSWER_TIMEOUT)
 
-    trio.socket.set_custom_hostname_resolver(Silent())
+    resolving(None)
     began = trio.current_time()
     with a_pool(connect_timeout=7.0) as pool, pytest.raises(TransportFault) as caught:
         await pool.connect(Origin.of("http://api.example.test/v1"))

@@ -9,26 +9,19 @@ from trio.testing import MockClock
 
 from nexus3 import (
     AttemptStarted,
-    CompletionRequest,
     ContentDelta,
     FallbackSelected,
-    Message,
     ProviderError,
     RetryScheduled,
-    Role,
     StreamComplete,
-    StreamEvent,
-    Submission,
-    Supervisor,
     Usage,
 )
 from nexus3.actors.gates.budget import CAPACITY
 from nexus3.loopback import Answer, Cut, ErrorEvent
-from nexus3.testing import Exchange, check_events, crash, open_house
+from nexus3.testing import Exchange, crash, open_house
+from tests.actors.scripted import BUSY, ask, events_of, submitted
 
 Script = list[Answer] | Callable[[Exchange], Answer]
-
-BUSY = Answer(status=500)
 
 
 def config(
@@ -47,20 +40,6 @@ def config(
             "second": {"provider": "other", "model_id": "claude"},
         },
     }
-
-
-def ask(text: str = "hi", **more: Any) -> CompletionRequest:
-    return CompletionRequest(messages=(Message(role=Role.USER, content=text),), **more)
-
-
-async def events_of(supervisor: Supervisor, request: CompletionRequest) -> list[StreamEvent]:
-    submission = Submission(request)
-    async with supervisor.submissions() as submit:
-        await submit.send(submission)
-    async with submission.events as events:
-        seen = [event async for event in events]
-    check_events(seen)
-    return seen
 
 
 def failing(n: int) -> list[Answer]:
@@ -89,9 +68,7 @@ async def test_a_retry_that_waits_holds_no_place(autojump_clock: MockClock) -> N
 
 async def test_a_reader_without_room_hears_of_every_attempt_in_order_and_once(autojump_clock: MockClock) -> None:
     async with open_house(failing(2), config(reply_buffer=1)) as house:
-        submission = Submission(ask())
-        async with house.supervisor.submissions() as submit:
-            await submit.send(submission)
+        submission = await submitted(house.supervisor, ask())
         seen: list[str] = []
         async with submission.events as events:
             async for event in events:

@@ -28,7 +28,8 @@ from nexus3 import (
 from nexus3.loopback import Answer, CloseAfter, Cut, Stall, open_loopback
 from nexus3.testing import crash
 from nexus3.wire.failures import ActorCrashedError, UnavailableError
-from tests.actors.house import HELLO, ask, events_of, failure_of, house, until
+from tests.actors.house import HELLO, ask, failure_of, house, until
+from tests.actors.scripted import events_of
 
 # -- the three ways in
 

@@ -1,29 +1,21 @@
 """The examples of docs/record-replay.md run as they stand, and its words are those of the program."""
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 from nexus3.loopback.matching import VOLATILE
 from nexus3.loopback.player import MISS, Player
 from tests.cli.processes import run
+from tests.docs.examples import ROOT, examples, printed_by
 from tests.loopback.raw import received
 from tests.loopback.tapes import recording
 
-PAGE = (Path(__file__).parents[2] / "docs" / "record-replay.md").read_text("utf-8")
+DOCUMENT = ROOT / "docs" / "record-replay.md"
+PAGE = DOCUMENT.read_text("utf-8")
 
 
 def test_the_example_runs_as_it_stands() -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    ran = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", block],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (ran.returncode, ran.stderr, ran.stdout) == (0, "", "Very well.\n")
+    (example,) = examples(DOCUMENT)
+    assert printed_by(example) == "Very well.\n"
 
 
 def test_its_commands_have_the_options_that_it_uses() -> None:

@@ -108,17 +108,7 @@ def refused(row: int, status: int, kind: Kind, reason: str) -> Line:
 
 def busy(row: int, status: int, kind: Kind, reason: str) -> Line:
     """A status that is worth another attempt."""
-    return Line(
-        row=row,
-        what=f"status-{status}",
-        reply=plain(status),
-        kind=kind,
-        reason=reason,
-        phase="headers",
-        retryable=True,
-        status=status,
-        attempts=ATTEMPTS,
-    )
+    return replace(refused(row, status, kind, reason), retryable=True, attempts=ATTEMPTS)
 
 
 def late(row: int, what: str, reply: Reply, reason: str, phase: Phase, limit: Limit) -> Line:

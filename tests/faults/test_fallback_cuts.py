@@ -20,16 +20,14 @@ from nexus3 import (
     Message,
     Role,
     StreamComplete,
-    StreamEvent,
     StreamFailed,
-    Submission,
-    Supervisor,
     ToolCall,
 )
 from nexus3.loopback import Answer
-from nexus3.testing import Chunk, Cut, Exchange, Head, Reply, Step, check_events, open_house
+from nexus3.testing import Chunk, Cut, Exchange, Head, Reply, Step, open_house
 from nexus3.testing.spoken import spoken
 from nexus3.wire.messages import Origin, ReasoningBlock
+from tests.actors.scripted import events_of
 
 SEED = int(os.environ.get("NEXUS3_SEED", "20261122"))
 CUTS = 1_000
@@ -109,14 +107,6 @@ def understood(name: str, data: bytes) -> tuple[str, bool]:
     return text, complete
 
 
-async def events_of(sup: Supervisor, request: CompletionRequest) -> list[StreamEvent]:
-    submission = Submission(request)
-    async with sup.submissions() as submit:
-        await submit.send(submission)
-    async with submission.events as events:
-        return [event async for event in events]
-
-
 async def test_no_character_is_lost_or_told_twice_wherever_the_stream_breaks(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -132,7 +122,7 @@ async def test_no_character_is_lost_or_told_twice_wherever_the_stream_breaks(
             before = len(house.network.exchanges)
             request = CompletionRequest(model=f"from-{first}", messages=(Message(role=Role.USER, content="hi"),))
             events = await events_of(house.supervisor, request)
-            end = check_events(events)
+            end = events[-1]
             told = "".join(event.text for event in events if isinstance(event, ContentDelta))
             arrived, complete = understood(first, stage.arrived)
             asked = [exchange.provider for exchange in house.network.exchanges[before:]]

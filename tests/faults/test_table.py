@@ -15,7 +15,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 import trio
@@ -43,7 +43,10 @@ from nexus3.loopback.process import LoopbackProcess
 from nexus3.testing import check_at_rest, check_events, crash
 from nexus3.testing.toxic import ResetPeer, Slicer, open_toxic_proxy_process
 from nexus3.wire.events import MAYBE_BILLED_TWICE
+from tests.actors.house import until
+from tests.actors.http.names import resolving
 from tests.actors.http.world import open_tls_front, sockets
+from tests.actors.scripted import events_of
 from tests.faults.table import ATTEMPTS, INJECTED, LINES, MIB, ODD_IDS, SHORT, Line
 from tests.faults.world import (
     LATE,
@@ -54,11 +57,9 @@ from tests.faults.world import (
     ask,
     asked,
     at_rest,
-    events_of,
     exchanges,
     house,
     live,
-    until,
 )
 
 
@@ -112,47 +113,6 @@ async def test_row(line: Line, server: LoopbackProcess) -> None:
 # -- 1 to 4: no connection
 
 
-Addresses = list[
-    tuple[Literal[socket.AddressFamily.AF_INET], socket.SocketKind, int, str, tuple[str, int]]
-    | tuple[
-        Literal[socket.AddressFamily.AF_INET6],
-        socket.SocketKind,
-        int,
-        str,
-        tuple[str, int, int, int] | tuple[int, bytes],
-    ]
-]
-"""What a resolver answers, in trio's words."""
-
-
-class Resolver(trio.abc.HostnameResolver):
-    """Every name is this machine, or does not exist, or is never found out."""
-
-    def __init__(self, how: str = "here") -> None:
-        self.how = how
-        self.asked: list[bytes | None] = []
-
-    async def getaddrinfo(
-        self,
-        host: bytes | None,
-        port: bytes | str | int | None,
-        family: int = 0,
-        type: int = 0,  # noqa: A002 - trio's name for it
-        proto: int = 0,
-        flags: int = 0,
-    ) -> Addresses:
-        self.asked.append(host)
-        if self.how == "missing":
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        if self.how == "silent":
-            await trio.sleep_forever()
-        assert isinstance(port, int)
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
-
-    async def getnameinfo(self, sockaddr: tuple[str, int] | tuple[str, int, int, int], flags: int) -> tuple[str, str]:
-        raise NotImplementedError
-
-
 NAME = "api.example.test"
 
 
@@ -191,10 +151,9 @@ async def fails_to_connect(
 
 
 async def test_row_01_the_name_does_not_exist() -> None:
-    resolver = Resolver("missing")
-    trio.socket.set_custom_hostname_resolver(resolver)
+    resolver = resolving(socket.gaierror(socket.EAI_NONAME, "Name or service not known"))
     await fails_to_connect(f"https://{NAME}/v1", Fate("transport", "dns", "connect", True, ATTEMPTS), 0.0)
-    assert resolver.asked == [NAME.encode()] * ATTEMPTS, "that it was missing is not remembered"
+    assert resolver.asked == [NAME] * ATTEMPTS, "that it was missing is not remembered"
 
 
 NO_CONNECTION = Fate("transport", "connect", "connect", True, ATTEMPTS)
@@ -225,7 +184,7 @@ STALLED = Fate("timeout", "connect", "connect", True, 2)
 
 
 async def test_row_03_the_name_lookup_stalls() -> None:
-    trio.socket.set_custom_hostname_resolver(Resolver("silent"))
+    resolving(None)
     await fails_to_connect(f"https://{NAME}/v1", STALLED, 2 * SHORT, {"connect_timeout": SHORT})
 
 
@@ -240,7 +199,7 @@ async def test_row_03_the_connection_stalls() -> None:
 
 
 async def test_row_03_the_handshake_stalls() -> None:
-    trio.socket.set_custom_hostname_resolver(Resolver())
+    resolving("127.0.0.1")
     with a_listener() as listener:
         url = f"https://{NAME}:{port_of(listener)}/v1"
         await fails_to_connect(url, STALLED, 2 * SHORT, {"connect_timeout": SHORT})
@@ -248,7 +207,7 @@ async def test_row_03_the_handshake_stalls() -> None:
 
 @pytest.mark.parametrize("what", ["another-authority", "another-name", "expired"])
 async def test_row_04_the_certificate_is_not_accepted(what: str, server: LoopbackProcess, tmp_path: Path) -> None:
-    trio.socket.set_custom_hostname_resolver(Resolver())
+    resolving("127.0.0.1")
     ours = trustme.CA()
     match what:
         case "another-authority":
@@ -272,7 +231,7 @@ async def refuses_certificate(
 
 
 async def test_row_04_a_good_certificate_is_accepted(server: LoopbackProcess, tmp_path: Path) -> None:
-    trio.socket.set_custom_hostname_resolver(Resolver())
+    resolving("127.0.0.1")
     ours = trustme.CA()
     ours.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     ours.issue_cert(NAME).private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "server.pem"))
@@ -283,7 +242,7 @@ async def test_row_04_a_good_certificate_is_accepted(server: LoopbackProcess, tm
 
 
 async def test_row_04_no_tls_at_all(server: LoopbackProcess) -> None:
-    trio.socket.set_custom_hostname_resolver(Resolver())
+    resolving("127.0.0.1")
     await fails_to_connect(f"https://{NAME}:{server.port}/v1", Fate("transport", "tls", "connect", False, 1), 0.0)
 
 

@@ -3,7 +3,7 @@ says how a request ended."""
 
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,15 +19,15 @@ from nexus3 import (
     Role,
     StreamEvent,
     StreamFailed,
-    Submission,
     Supervisor,
     open_supervisor,
 )
 from nexus3.loopback import Exchange
 from nexus3.loopback.local_config import local_config
 from nexus3.loopback.process import Announcement, LoopbackProcess
-from nexus3.testing import check_events
 from nexus3.wire.failures import Failure, Kind, Phase
+from tests.actors.house import until
+from tests.actors.scripted import events_of
 from tests.faults.table import ATTEMPTS
 
 LATE = 0.2
@@ -95,13 +95,6 @@ def ask(model: str, text: str = "hi") -> CompletionRequest:
     return CompletionRequest(model=model, messages=(Message(role=Role.USER, content=text),), timeout=ENOUGH)
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for what another task does, within 5 s."""
-    with trio.fail_after(5):
-        while not condition():  # noqa: ASYNC110 - nothing tells of it
-            await trio.sleep(0.001)
-
-
 class Fate(NamedTuple):
     """How a request failed, and all that its caller was told of it."""
 
@@ -126,20 +119,12 @@ class Lived(NamedTuple):
     """From submission to the terminal, without the waits between attempts that were announced."""
 
 
-async def events_of(sup: Supervisor, request: CompletionRequest) -> list[StreamEvent]:
-    submission = Submission(request)
-    async with sup.submissions() as submit:
-        await submit.send(submission)
-    async with submission.events as events:
-        return [event async for event in events]
-
-
 async def live(sup: Supervisor, request: CompletionRequest) -> Lived:
     """Run a request that must fail; its events obey the grammar, and the partial text is the text that was seen."""
     began = trio.current_time()
     events = await events_of(sup, request)
     seconds = trio.current_time() - began - sum(event.delay for event in events if isinstance(event, RetryScheduled))
-    end = check_events(events)
+    end = events[-1]
     assert isinstance(end, StreamFailed), f"it did not fail: {end}"
     failure = end.error.failure
     seen = "".join(event.text for event in events if isinstance(event, ContentDelta))

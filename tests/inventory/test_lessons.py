@@ -17,7 +17,8 @@ from nexus3.provider import create_provider
 from nexus3.provider.registry import ProviderRegistry
 from nexus3.wire.events import HISTORY_CHANGED
 from nexus3.wire.messages import TextPart
-from tests.actors.house import ask, events_of, failure_of, house, until
+from tests.actors.house import ask, failure_of, house, until
+from tests.actors.scripted import events_of
 from tests.inventory.test_features import HELLO, settings
 
 OVERLOADED = Answer(status=503, headers={"retry-after-ms": "1"})

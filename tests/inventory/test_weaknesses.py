@@ -12,7 +12,8 @@ from nexus3.provider import create_provider
 from nexus3.provider.registry import ProviderRegistry
 from nexus3.provider.shared import shared_supervisor
 from tests.actors.house import HELLO as GREETING
-from tests.actors.house import ask, events_of, house, until
+from tests.actors.house import ask, house, until
+from tests.actors.scripted import events_of
 from tests.inventory.test_features import HELLO, settings
 from tests.wire.anthropic_messages.helpers import block_start, block_stop, finish, start
 

@@ -1,17 +1,14 @@
 """The server as a process of its own."""
 
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
 import pytest
-import trio
 
 from nexus3.loopback import open_loopback_process
 from nexus3.loopback.local_config import local_config
+from tests.loopback.announced import announced
 from tests.loopback.raw import ask, chat, chat_body
 
 SCRIPTS = Path(__file__).parent / "scripts.py"
@@ -44,29 +41,12 @@ async def test_it_serves_transcripts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", ["stdin", "SIGTERM", "SIGINT"])
 async def test_it_ends_when_told_to(end: str) -> None:
-    command = [sys.executable, "-X", "dev", "-W", "error", "-m", "nexus3.loopback"]
-    process = await trio.lowlevel.open_process(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    try:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        with trio.fail_after(30):
-            announced = msgspec.json.decode(await process.stdout.receive_some())
-            assert announced["url"] == f"http://127.0.0.1:{announced['port']}"
-            if end == "stdin":
-                await process.stdin.aclose()
-            else:
-                os.kill(process.pid, signal.Signals[end])
-            assert await process.wait() == 0
-            assert await process.stderr.receive_some() == b""
-    finally:
-        process.kill()
-        await process.wait()
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe is not None:
-                await pipe.aclose()
+    async with announced("nexus3.loopback") as process:
+        if end == "stdin":
+            assert process.stdin is not None
+            await process.stdin.aclose()
+        else:
+            process.send_signal(signal.Signals[end])
 
 
 async def test_a_process_that_cannot_start_is_an_error() -> None:

@@ -15,8 +15,8 @@ from typing import Literal
 import structlog
 
 from nexus3 import ProviderError, StreamEvent
-from nexus3.rawlog import RawLogCallback, logged_attempt
-from nexus3.wire.messages import JsonObject
+from nexus3.rawlog import logged_attempt
+from tests.rawlog.heard import Heard
 
 Logging = Literal["structlog", "stdlib"]
 
@@ -44,23 +44,12 @@ class Caught:
         }
 
 
-class Overheard(RawLogCallback):
+class Overheard(Heard):
     """Hooks that write down everything that they are given, and what they can find out about it."""
 
     def __init__(self, caught: Caught) -> None:
+        super().__init__()
         self._lines = caught.raw_log
-
-    def on_request(self, endpoint: str, payload: JsonObject) -> None:
-        self._note("request", endpoint, payload)
-
-    def on_response(self, status: int, body: JsonObject) -> None:
-        self._note("response", status, body)
-
-    def on_chunk(self, chunk: JsonObject) -> None:
-        self._note("chunk", chunk)
-
-    def on_stream_complete(self, summary: JsonObject) -> None:
-        self._note("end", summary)
 
     def _note(self, *call: object) -> None:
         self._lines.append(json.dumps([*call, logged_attempt()], ensure_ascii=False))

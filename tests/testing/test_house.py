@@ -1,13 +1,11 @@
 """The test kit, as an embedder uses it: scripts for providers, virtual time, and the promise checked at the end."""
 
 import json
-import re
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,8 +60,9 @@ from nexus3.testing import (
 )
 from nexus3.testing.fixtures import nexus3_house as nexus3_house
 from nexus3.wire.events import MAYBE_BILLED_TWICE
+from tests.docs.examples import ROOT, examples, printed_by
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "testing.md"
+DOCUMENT = ROOT / "docs" / "testing.md"
 EVENTS = {"content-type": "text/event-stream"}
 
 
@@ -291,15 +290,8 @@ def test_only_the_plugin_imports_pytest() -> None:
 
 
 def test_the_document_s_example_runs_as_it_stands() -> None:
-    [example] = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
-    ran = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", example],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (ran.returncode, ran.stderr) == (0, "")
+    [example] = examples(DOCUMENT)
+    printed_by(example)
 
 
 async def test_a_provider_error_names_the_scripted_failure(autojump_clock: trio.testing.MockClock) -> None:

@@ -2,15 +2,11 @@
 
 import math
 import os
-import re
 import socket
 import struct
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -32,8 +28,10 @@ from nexus3.testing.toxic import (
     open_toxic_proxy_process,
 )
 from nexus3.testing.toxic.toxics import drawn
+from tests.docs.examples import ROOT, examples, printed_by
+from tests.loopback.announced import announced
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "testing.md"
+DOCUMENT = ROOT / "docs" / "testing.md"
 SLACK = 0.2
 """Seconds by which a busy machine may be late."""
 
@@ -372,28 +370,9 @@ async def test_the_process_does_as_it_is_told() -> None:
 
 
 async def test_the_process_ends_with_its_stdin() -> None:
-    process = await trio.lowlevel.open_process(
-        [sys.executable, "-X", "dev", "-W", "error", "-m", "nexus3.testing.toxic", "9"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    try:
+    async with announced("nexus3.testing.toxic", "9") as process:
         assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        with trio.fail_after(30):
-            announced = msgspec.json.decode(await process.stdout.receive_some())
-            assert announced["url"] == f"http://127.0.0.1:{announced['port']}"
-            await process.stdin.aclose()
-            assert await process.wait() == 0
-            assert await process.stderr.receive_some() == b""
-    finally:
-        process.kill()
-        await process.wait()
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe is not None:
-                await pipe.aclose()
+        await process.stdin.aclose()
 
 
 async def test_a_process_that_cannot_start_is_an_error() -> None:
@@ -419,12 +398,5 @@ def test_toxics_are_plain_data() -> None:
 
 
 def test_the_document_s_example_runs_as_it_stands() -> None:
-    [example] = re.findall(r"```py\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
-    ran = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", example],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (ran.returncode, ran.stderr) == (0, "")
+    [example] = examples(DOCUMENT, language="py")
+    printed_by(example)
