@@ -4,6 +4,7 @@ import itertools
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
+import msgspec
 import trio
 
 from nexus3.actors.ask import Ask
@@ -118,7 +119,9 @@ class Admission:
             moved = {"request": ticket.id, "actor": ticket.provider, "to": route.provider, "model": route.model_id}
             why = {"kind": failure.kind, "reason": failure.reason}
             ticket.context.run(self._log, catalog.REQUEST_MOVED, {**moved, **why})
-            ticket.untold.append(FallbackSelected(route.provider, route.model_id, failed(ticket, failure).error))
+            error = failed(ticket, failure).error
+            ticket.untold.append(FallbackSelected(route.provider, route.model_id, error))
+            ticket.before = (*ticket.before, msgspec.structs.replace(error.failure, before=()))
             if here is not None:
                 here.let_go(ticket)
             _send_to(ticket, route)

@@ -44,6 +44,7 @@ class Ticket:
         "attempt_failure",
         "attempts",
         "attempts_here",
+        "before",
         "caller",
         "claim",
         "context",
@@ -112,6 +113,8 @@ class Ticket:
         """What the attempt that runs has taken from its slot's gates."""
         self.fallbacks: list[str] = []
         """Models to go on with where this one fails before any content."""
+        self.before: tuple[Failure, ...] = ()
+        """How it failed at those that it fell back from."""
         self.untold: list[StreamEvent] = []
         """Moves and beginnings of attempts that the reader was not told of yet."""
         self.crashes = 0
@@ -224,6 +227,7 @@ def failed(ticket: Ticket, failure: Failure) -> StreamFailed:
         attempts=ticket.attempts,
         partial=partial,
         usage=usage,
+        before=ticket.before,
     )
     return StreamFailed(error_of(complete), partial)
 

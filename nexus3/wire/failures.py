@@ -66,6 +66,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """What was received before the failure; ``None`` where nothing was."""
     usage: Usage | None = None
     """Usage as far as the provider reported it."""
+    before: tuple["Failure", ...] = ()
+    """How it failed at the models that it fell back from, in their order. What is to be mended is often the first."""
 
 
 def fail(kind: Kind, reason: str, message: str, *, retryable: bool | None = None, phase: Phase = "queued") -> Failure:
@@ -90,8 +92,8 @@ class ProviderError(NexusError):
         self.failure = failure
 
     def __str__(self) -> str:
-        where = "/".join(part for part in (self.failure.provider, self.failure.model) if part)
-        return f"{where + ': ' if where else ''}{self.failure.kind} ({self.failure.reason}): {self.failure.message}"
+        before = [f"(before that, {_told(failure)})" for failure in reversed(self.failure.before)]
+        return " ".join([_told(self.failure), *before])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ProviderError) and other.failure == self.failure
@@ -154,6 +156,15 @@ class ProviderError(NexusError):
     @property
     def usage(self) -> Usage | None:
         return self.failure.usage
+
+    @property
+    def before(self) -> tuple[Failure, ...]:
+        return self.failure.before
+
+
+def _told(failure: Failure) -> str:
+    where = "/".join(part for part in (failure.provider, failure.model) if part)
+    return f"{where + ': ' if where else ''}{failure.kind} ({failure.reason}): {failure.message}"
 
 
 class BadRequestError(ProviderError): ...

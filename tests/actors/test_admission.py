@@ -89,6 +89,16 @@ async def test_what_went_wrong_at_the_first_place_is_not_the_second_s(autojump_c
         assert (seen[-1].error.provider, seen[-1].error.reason) == ("second", "breaker_open")
 
 
+async def test_where_all_places_fail_the_error_says_what_went_wrong_at_each(autojump_clock: MockClock) -> None:
+    replies = {"first": REFUSED, "second": Answer(status=404), "third": Answer(status=500)}
+    async with open_house(by_provider(replies), config("m2", "m3")) as house:
+        with pytest.raises(ProviderError) as caught:
+            await house.supervisor.complete(ask())
+    error = caught.value
+    told = [(each.provider, each.kind, each.attempts, each.before) for each in (*error.before, error.failure)]
+    assert told == [("first", "auth", 1, ()), ("second", "not_found", 2, ()), ("third", "server", 3, error.before)]
+
+
 async def test_a_supervisor_that_closes_sends_nothing_on(autojump_clock: MockClock) -> None:
     submission = Submission(ask())
     script: list[Any] = [[Pause(5), Head(401)], FINE]

@@ -636,6 +636,15 @@ def test_errors_are_equal_by_their_failure_and_caught_by_kind() -> None:
     assert str(error_of(FAILURE)) == "overloaded (overloaded_error): busy"
 
 
+def test_an_error_tells_what_it_fell_back_from_the_latest_first() -> None:
+    first = msgspec.structs.replace(fail("auth", "missing_key", "There is no key."), provider="p", model="m")
+    last = msgspec.structs.replace(FAILURE, before=(first, fail("timeout", "connect", "No connection.")))
+    assert str(error_of(last)) == (
+        "overloaded (overloaded_error): busy (before that, timeout (connect): No connection.)"
+        " (before that, p/m: auth (missing_key): There is no key.)"
+    )
+
+
 @pytest.mark.parametrize("kind", get_args(Kind))
 def test_a_failure_of_ours_is_retryable_as_its_kind_is(kind: Kind) -> None:
     assert fail(kind, "r", "m").retryable == (kind in RETRYABLE)
