@@ -5,7 +5,6 @@ JSON is read as strictly as TOML: no key twice, no ``NaN``, no ``Infinity``.
 
 import json
 import os
-import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -69,6 +68,8 @@ def _no_constant(name: str) -> object:
 
 
 def _parse_toml(text: str) -> object:
+    import tomllib  # here, for whoever has no TOML does without
+
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -54,7 +54,8 @@ class Config(Settings):
     """For requests that name no model."""
     providers: dict[str, ProviderConfig] = Field(default_factory=dict)
     models: dict[str, ModelConfig] = Field(default_factory=dict)
-    supervisor: SupervisorSettings = SupervisorSettings()
+    # Made without validating, which would build its schema while nexus3 is imported, beside the one within this one.
+    supervisor: SupervisorSettings = SupervisorSettings.model_construct()
 
     @model_validator(mode="before")
     @classmethod

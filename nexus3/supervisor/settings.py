@@ -20,7 +20,8 @@ class SupervisorSettings(BaseModel):
     the row ends when the child has run for ``reset_after``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    # The schema is built at the first use, if there is one: a configuration has these settings by a class of its own.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     strategy: Strategy = "one_for_one"
     """Who is restarted with a child that crashed: nobody else; all; those that were configured or added after it.

@@ -1,11 +1,12 @@
 """The nearest known word, for messages about unknown ones."""
 
-import difflib
 from collections.abc import Iterable
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``"; did you mean 'base_url'?"``, to be put behind a message, or nothing where no known word is near."""
+    import difflib  # here, for only a slip needs it
+
     near = difflib.get_close_matches(word, [*known], n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else ""
 

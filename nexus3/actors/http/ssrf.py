@@ -8,9 +8,10 @@ Pure: it resolves nothing. What kind of place an address is says :mod:`nexus3.wi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, NamedTuple, Self, assert_never
+
+import msgspec
 
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.wire.addresses import AddressClass, Network, allowed_networks, classify, classify_host
@@ -47,8 +48,7 @@ class Origin(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddressPolicy:
+class AddressPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Public addresses over https pass; the rest as far as these say. Metadata and reserved addresses never do."""
 
     allow_loopback: bool
