@@ -14,7 +14,8 @@ from nexus3.actors.slot import Slot
 from nexus3.actors.tap import Tap
 from nexus3.actors.transport import OpenTransport
 from nexus3.config.models import resolve_model, unknown_model
-from nexus3.config.resolve import opt_outs, require_keys, resolve
+from nexus3.config.reach import opt_outs
+from nexus3.config.resolve import require_keys, resolve
 from nexus3.config.schema import Config
 from nexus3.errors import ConfigError
 from nexus3.observe import catalog

@@ -1,13 +1,10 @@
 """From settings as written to what an actor is given: joined with the type's row and the environment, and checked.
 
-Pure: the environment is an argument, no file is opened and no name is looked up. Addresses are checked here as far as
-their text says what they are; what names resolve to is checked where a connection is made.
+Pure: the environment is an argument, no file is opened and no name is looked up. Where requests may go is the matter of
+:mod:`nexus3.config.reach`.
 """
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from typing import assert_never
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,12 +14,11 @@ from nexus3.actors.limits import CommonLimits, Limits
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.secrets import KeySource, Secret, check_key
 from nexus3.actors.settings import ProviderConfig
+from nexus3.config.reach import allowed_hosts, check_reachable, read_proxy
 from nexus3.errors import ConfigError
-from nexus3.wire.addresses import Network, allowed_networks, classify_host, read_network
+from nexus3.wire.addresses import read_network
 from nexus3.wire.catalog import CATALOG, AuthMethod, ProviderType
-from nexus3.wire.urls import check_base_url, endpoint_url, origin_of, origin_parts
-
-_VISIBLE = re.compile(r"[\x21-\x7e]+")
+from nexus3.wire.urls import check_base_url, endpoint_url
 
 _LOCAL_CONNECT_TIMEOUT = 2.0
 _LOCAL_HEADER_TIMEOUT = 300.0
@@ -81,12 +77,12 @@ def _resolve(name: str, config: ProviderConfig, environ: Mapping[str, str]) -> R
         allow_loopback=config.allow_loopback or row.local or base_url_from not in ("config", "default"),
         allow_private=config.allow_private,
         allowed_cidrs=tuple(read_network(text) for text in config.allowed_cidrs),
-        allowed_hosts=_allowed_hosts(place, config, base_url, base_url_from),
+        allowed_hosts=allowed_hosts(place, config, base_url, base_url_from),
         ca_file=config.ca_file,
         prompt_caching=config.prompt_caching,
-        proxy=_proxy(place, config),
+        proxy=read_proxy(place, config),
     )
-    _check_reachable(f"{place}.base_url" if base_url_from == "config" else f"{place}: ${base_url_from}", resolved)
+    check_reachable(f"{place}.base_url" if base_url_from == "config" else f"{place}: ${base_url_from}", resolved)
     _check_endpoint(place, resolved)
     return resolved
 
@@ -99,23 +95,6 @@ def require_keys(provider: ResolvedProvider) -> None:
     """
     if provider.unconfigured is not None:
         raise ConfigError(f"providers.{provider.name}: {provider.unconfigured}")
-
-
-def opt_outs(config: ProviderConfig, provider: ResolvedProvider) -> Iterator[tuple[str, str]]:
-    """Which of the settings let requests go where this type's may not go by default, and what each allows, in words.
-
-    For the log: no secret is among them. ``provider`` is what ``config`` was resolved to.
-    """
-    if config.allow_insecure_http:
-        yield "allow_insecure_http", "plain http to every address that is allowed"
-    if config.allow_loopback and not provider.type.local:
-        yield "allow_loopback", "this machine"
-    if config.allow_private:
-        yield "allow_private", "all private networks"
-    if config.allowed_cidrs:
-        yield "allowed_cidrs", ", ".join(config.allowed_cidrs)
-    if config.proxy is not None:
-        yield "proxy", f"whatever addresses the proxy finds for {', '.join(provider.allowed_hosts)}"
 
 
 def _base_url(place: str, row: ProviderType, config: ProviderConfig, environ: Mapping[str, str]) -> tuple[str, str]:
@@ -188,80 +167,6 @@ def _check_endpoint(place: str, provider: ResolvedProvider) -> None:
     else:
         return
     raise ConfigError(f"{place}.{problem}")
-
-
-def _check_reachable(place: str, provider: ResolvedProvider) -> None:
-    """Where the key may go, as far as the text of the address says where that is."""
-    origin = urlsplit(origin_of(provider.base_url))
-    host = origin.hostname or ""
-    allowed = allowed_networks(
-        loopback=provider.allow_loopback, private=provider.allow_private, listed=provider.allowed_cidrs
-    )
-    _check_host(place, host, allowed)
-    if origin.scheme == "http" and not provider.allow_insecure_http and classify_host(host) != "loopback":
-        raise ConfigError(
-            f"{place}: http:// sends key and prompts unencrypted; use https://, or set allow_insecure_http"
-        )
-
-
-def _check_host(place: str, host: str, allowed: Sequence[Network]) -> None:
-    match classify_host(host, allowed):
-        case "metadata":
-            raise ConfigError(f"{place}: this is a metadata service of a cloud, and never a provider")
-        case "never":
-            raise ConfigError(f"{place}: no provider can be at a link-local, multicast or reserved address")
-        case "loopback":
-            raise ConfigError(
-                f"{place}: this is the local machine; set allow_loopback if that is meant, or list it in allowed_cidrs"
-            )
-        case "private":
-            raise ConfigError(
-                f"{place}: this is a private address; set allow_private if that is meant, or list it in allowed_cidrs"
-            )
-        case "public" | None:
-            pass
-        case kind:
-            assert_never(kind)
-
-
-def _allowed_hosts(place: str, config: ProviderConfig, base_url: str, base_url_from: str) -> tuple[str, ...]:
-    """The hosts that requests may go to; see :attr:`ProviderConfig.allowed_hosts`."""
-    host = origin_parts(base_url)[1]
-    match base_url_from:
-        case "config":
-            source = "base_url"
-        case "default":
-            source = f"{config.type}'s own base URL ({host})"
-        case variable:
-            source = f"${variable}"
-    place = f"{place}.allowed_hosts"
-    if config.allowed_hosts is None:
-        if config.proxy is not None and base_url_from not in ("config", "default"):
-            raise ConfigError(
-                f"{place}: is required, since {source} says where to go and a proxy finds the address; list the host"
-            )
-        return (host,)
-    if host not in config.allowed_hosts:
-        raise ConfigError(f"{place}: lacks the host of {source}; add it if that is meant")
-    return config.allowed_hosts
-
-
-def _proxy(place: str, config: ProviderConfig) -> Secret | None:
-    """The proxy's URL. What the proxy itself connects to is out of our sight."""
-    if config.proxy is None:
-        return None
-    place = f"{place}.proxy"
-    url = config.proxy.get_secret_value()
-    host = None
-    # urlsplit drops what is not visible instead of refusing it.
-    if _VISIBLE.fullmatch(url):
-        with suppress(ValueError):
-            parts = urlsplit(url)
-            host = parts.hostname if parts.scheme in ("http", "https") and parts.port != 0 else None
-    if not host:
-        raise ConfigError(f"{place}: must be http://host:port or https://host:port")
-    _check_host(place, host, allowed_networks(loopback=True, private=True))
-    return Secret(url)
 
 
 def _api_key(

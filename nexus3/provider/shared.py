@@ -17,7 +17,8 @@ from nexus3.actors.settings import ProviderConfig
 from nexus3.actors.slot import Slot
 from nexus3.actors.watchdog import Watchdog
 from nexus3.config.load import check_ca_file
-from nexus3.config.resolve import opt_outs, resolve
+from nexus3.config.reach import opt_outs
+from nexus3.config.resolve import resolve
 from nexus3.directory import child_spec
 from nexus3.observe import catalog
 from nexus3.observe.genai import genai_names

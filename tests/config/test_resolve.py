@@ -9,7 +9,8 @@ from nexus3.actors.limits import CommonLimits
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.secrets import Credential, KeySource, Secret, read_credential
 from nexus3.actors.settings import ProviderConfig
-from nexus3.config.resolve import opt_outs, require_keys, resolve
+from nexus3.config.reach import opt_outs
+from nexus3.config.resolve import require_keys, resolve
 from nexus3.errors import ConfigError
 from nexus3.wire.catalog import CATALOG, ProviderTypeName
 from nexus3.wire.limits import DecodeLimits
