@@ -10,9 +10,7 @@ them and never leave its step: a result moved behind later calls would make call
 """
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import takewhile
 from typing import Literal
 
 import msgspec
@@ -24,8 +22,16 @@ from nexus3.wire.messages import Message, Role, TextPart
 NO_RESULT = "No result provided"
 """What a call without a result is answered with, as an error."""
 
-Repairs = Counter[str]
-"""What was repaired, in words, and how often. The codecs add what only they can know."""
+
+class Repairs(dict[str, int]):
+    """What was repaired, in words, and how often. The codecs add what only they can know.
+
+    Not a ``Counter``, whose constructor is Python: there is one to every request, and hardly ever a repair.
+    """
+
+    def __missing__(self, what: str) -> int:
+        return 0
+
 
 EMPTY_MESSAGE = "A message without content was left out"
 MOVED_RESULT = "A tool result was moved up to the turn that called for it"
@@ -190,8 +196,10 @@ def says_nothing(turn: Message) -> bool:
 
 def split_system(messages: Sequence[Message]) -> tuple[Sequence[Message], Sequence[Message]]:
     """The leading system messages, and the conversation behind them."""
-    lead = sum(1 for _ in takewhile(lambda message: message.role in (_SYSTEM, _DEVELOPER), messages))
-    return messages[:lead], messages[lead:]
+    for place, message in enumerate(messages):
+        if message.role is not _SYSTEM and message.role is not _DEVELOPER:
+            return messages[:place], messages[place:]
+    return messages, ()
 
 
 def nothing_to_answer() -> ProviderError:

@@ -223,7 +223,7 @@ def parse_arguments(text: str) -> JsonObject | None:
 
 
 def _form_of_content(value: object) -> str:
-    return "parts" if isinstance(value, tuple | list) else "text"
+    return "parts" if isinstance(value, (tuple, list)) else "text"
 
 
 # Told apart by hand, so that a bad part is one complaint that names its place, not also "should be a string".
@@ -257,7 +257,7 @@ class Message(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _from_openai(cls, value: object) -> object:
-        return openai_shapes.message(value)
+        return value if isinstance(value, cls) else openai_shapes.message(value)
 
     @property
     def text(self) -> str:

@@ -6,24 +6,31 @@ what it does not recognise is returned unchanged, for the model's validation to 
 
 from collections.abc import Mapping
 
+# Asked of every message: dict before the abstract class, which is slow to ask, and no union made anew each time.
+_OBJECT = (dict, Mapping)
+_LIST = (list, tuple)
+
+_RENAMED = frozenset({"audio", "function_call", "reasoning", "reasoning_content", "reasoning_details"})
 _MEDIA_OF_AUDIO = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 
 
 def message(value: object) -> object:
     """A chat message, as sent or as received: ``null`` is unset, refusals and reasoning go where ours are."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, _OBJECT):
         return value
     # Dumps of a reply name every field; citations belong to the reply and cannot be sent back.
     ours = {key: item for key, item in value.items() if item is not None and key != "annotations"}
-    for key in ("audio", "function_call"):
-        if key in ours and not ours[key]:
-            del ours[key]
     parts = ours.get("content")
-    if isinstance(parts, list | tuple):
+    if isinstance(parts, _LIST):
         refusals = [part["refusal"] for part in parts if _is_refusal(part)]
         if refusals:
             ours["content"] = [part for part in parts if not _is_refusal(part)]
             ours.setdefault("refusal", "".join(refusals))
+    if _RENAMED.isdisjoint(ours):
+        return ours
+    for key in ("audio", "function_call"):
+        if key in ours and not ours[key]:
+            del ours[key]
     text = ours.pop("reasoning_content", None)
     if isinstance(text, str):
         ours.setdefault("reasoning", text)
@@ -49,9 +56,7 @@ def _reasoning_detail(value: object) -> object:
 
 def content(value: object) -> object:
     """Message content: a list of parts has each part read by :func:`part`."""
-    if isinstance(value, list | tuple):
-        return tuple(part(item) for item in value)
-    return value
+    return tuple(part(item) for item in value) if isinstance(value, _LIST) else value
 
 
 def part(value: object) -> object:

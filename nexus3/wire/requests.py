@@ -152,7 +152,7 @@ class CompletionRequest(Frozen):
     @classmethod
     def _none_is_unset(cls, value: object) -> object:
         """``tools=None`` and ``stop=None`` mean what leaving them out means."""
-        if not isinstance(value, Mapping):
+        if not isinstance(value, (dict, Mapping)):
             return value
         return {key: item for key, item in value.items() if item is not None or key not in cls.model_fields}
 
@@ -166,15 +166,15 @@ class CompletionRequest(Frozen):
 
     @model_validator(mode="after")
     def _choice_names_a_tool(self) -> Self:
-        names = [tool.name for tool in self.tools]
-        for name in {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"tools: the name {name!r} is given twice")
-        if self.tool_choice is None or self.tool_choice in ("auto", "none", "required"):
-            if self.tool_choice == "required" and not self.tools:
-                raise ValueError("tool_choice: required, but there are no tools")
-        elif self.tool_choice not in names:
+        names, choice = [tool.name for tool in self.tools], self.tool_choice
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"tools: the name {twice!r} is given twice")
+        if choice == "required" and not names:
+            raise ValueError("tool_choice: required, but there are no tools")
+        if choice not in (None, "auto", "none", "required", *names):
             raise ValueError(
-                f"tool_choice: {self.tool_choice!r} is none of auto, none, required or the tools "
+                f"tool_choice: {choice!r} is none of auto, none, required or the tools "
                 f"({', '.join(names) or 'there are none'})"
             )
         for place, message in enumerate(self.messages):

@@ -53,38 +53,36 @@ def retry_after(headers: Mapping[str, str], *, wall_now: float) -> float | None:
 def rate_limits(headers: Mapping[str, str], *, wall_now: float) -> dict[Dimension, RateLimit]:
     """The limits a response states, without those it says nothing useful about."""
     found: dict[Dimension, RateLimit] = {}
-    for dimension, names in _HEADERS.items():
-        for limit, remaining, reset in names:
-            if limit not in headers and remaining not in headers and reset not in headers:
-                continue  # as most are: a provider has one set or none
-            stated = RateLimit(
-                limit=_count(headers.get(limit)),
-                remaining=_count(headers.get(remaining)),
-                reset_after=_reset(headers.get(reset), headers, wall_now),
-            )
-            if stated != _NOTHING:
-                found[dimension] = stated
-                break
+    if _NAMES.isdisjoint(headers):
+        return found
+    for dimension, limit, remaining, reset in _STATED_IN:
+        if (limit in headers or remaining in headers or reset in headers) and dimension not in found:
+            most, left = _count(headers.get(limit)), _count(headers.get(remaining))
+            after = _reset(headers.get(reset), headers, wall_now)
+            if most is not None or left is not None or after is not None:
+                found[dimension] = RateLimit(limit=most, remaining=left, reset_after=after)
     return found
 
 
-_NOTHING = RateLimit()
 _WORDS: tuple[tuple[Dimension, str], ...] = (
     ("requests", "requests"),
     ("tokens", "tokens"),
     ("input_tokens", "input-tokens"),
     ("output_tokens", "output-tokens"),
 )
-_FIELDS = ("limit", "remaining", "reset")
-_HEADERS: dict[Dimension, tuple[tuple[str, ...], ...]] = {
-    dimension: (
-        tuple(f"x-ratelimit-{field}-{word}" for field in _FIELDS),
-        tuple(f"anthropic-ratelimit-{word}-{field}" for field in _FIELDS),
-        *([tuple(f"x-ratelimit-{field}" for field in _FIELDS)] if dimension == "requests" else []),
-    )
-    for dimension, word in _WORDS
-}
-"""Where each dimension is stated; the first set of names that says anything counts. OpenRouter names no dimension."""
+
+
+def _names(form: str) -> tuple[str, str, str]:
+    return form.format(field="limit"), form.format(field="remaining"), form.format(field="reset")
+
+
+_STATED_IN: tuple[tuple[Dimension, str, str, str], ...] = (
+    *((dimension, *_names("x-ratelimit-{field}-" + word)) for dimension, word in _WORDS),
+    *((dimension, *_names("anthropic-ratelimit-" + word + "-{field}")) for dimension, word in _WORDS),
+    ("requests", *_names("x-ratelimit-{field}")),
+)
+"""Where each dimension is stated; the first names of one that say anything count. OpenRouter names no dimension."""
+_NAMES = frozenset(name for _, *names in _STATED_IN for name in names)
 
 
 def seconds(text: str | None) -> float | None:
@@ -114,7 +112,9 @@ def milliseconds(text: str | None) -> float | None:
 
 def _reset(text: str | None, headers: Mapping[str, str], wall_now: float) -> float | None:
     """A duration, or a moment: RFC 3339, or since the epoch, in seconds or milliseconds by its magnitude."""
-    value = seconds(text)
+    if text is None:
+        return None
+    value = _seconds(text) if len(text) <= _LONGEST else None
     if value is None:
         return _until(text, headers, wall_now)
     if value > 1e12:
@@ -152,8 +152,10 @@ def _moment(text: str | None) -> float | None:
 
 
 def _count(text: str | None) -> int | None:
-    if text is None or len(text) > _LONGEST:
+    if text is None:
         return None
-    if len(text) <= _EXACT_DIGITS and text.isascii() and text.isdigit():  # as a rule
+    if text.isdigit() and len(text) <= _EXACT_DIGITS and text.isascii():  # as a rule
         return int(text)
+    if len(text) > _LONGEST:
+        return None
     return int(float(text)) if _NUMBER.fullmatch(text.strip()) else None

@@ -105,9 +105,12 @@ class SseDecoder:
             return None
         if len(data) > self._surely_allowed or b"\r" in data:
             return None
-        parts = data[6:-2].split(b"\n\ndata: ")
-        if data.count(b"\n") != 2 * len(parts) or b"" in parts:
-            return None
+        if data.find(b"\n") == len(data) - 2 > 6:  # one event, as most reads bring from a model at work
+            parts = [data[6:-2]]
+        else:
+            parts = data[6:-2].split(b"\n\ndata: ")
+            if data.count(b"\n") != 2 * len(parts) or b"" in parts:
+                return None
         self._first_line = False
         return parts
 

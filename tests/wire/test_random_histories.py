@@ -147,7 +147,7 @@ class Expected(NamedTuple):
     """In the order in which they go out, without results."""
     answers: dict[str, Message | None]
     """The name of a call -> its result."""
-    repairs: Repairs
+    repairs: Counter[str]
     """Without the ids."""
 
     def said(self, message: Message) -> list[Said]:
@@ -165,7 +165,7 @@ def expected(messages: list[Message], *, goes_back: bool) -> Expected:
     """``goes_back``: thinking and blocks of ours are content."""
     kept: list[Message] = []
     answers: dict[str, Message | None] = {}
-    repairs = Repairs()
+    repairs = Counter[str]()
     starts = [place for place, message in enumerate(messages) if message.tool_calls]
     spoken = [message.role is not Role.TOOL and not is_empty(message, goes_back=goes_back) for message in messages]
     for place, message in enumerate(messages):
@@ -207,7 +207,7 @@ def check_repair(messages: list[Message]) -> None:
     for ids in (PER_TURN, PER_CONVERSATION):
         repairs = Repairs()
         sendable = repair(messages, repairs, ids=ids, is_empty=says_nothing)
-        assert repairs - Repairs({NEW_ID: repairs[NEW_ID]}) == want.repairs
+        assert Counter(repairs) - Counter({NEW_ID: repairs[NEW_ID]}) == want.repairs
         assert (sendable is messages) == (not repairs)
         assert repair(sendable, Repairs(), ids=ids, is_empty=says_nothing) is sendable
     assert all(one is other for one, other in zip(messages, given, strict=True))

@@ -144,6 +144,17 @@ def test_openrouter_names_no_dimension() -> None:
     assert rate_limits(headers, wall_now=NOW) == {"requests": RateLimit(limit=50, remaining=0, reset_after=120.0)}
 
 
+def test_of_several_spellings_the_first_that_says_anything_counts() -> None:
+    headers = {
+        "x-ratelimit-limit": "3",
+        "anthropic-ratelimit-requests-limit": "2",
+        "x-ratelimit-limit-requests": "-1",
+        "anthropic-ratelimit-tokens-limit": "20",
+        "x-ratelimit-limit-tokens": "10",
+    }
+    assert rate_limits(headers, wall_now=NOW) == {"requests": RateLimit(limit=2), "tokens": RateLimit(limit=10)}
+
+
 def test_what_is_not_said_is_none_and_what_says_nothing_is_absent() -> None:
     headers = {
         "x-ratelimit-limit-requests": "-1",

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from nexus3.wire.codecs import anthropic_messages, openai_chat
+from nexus3.wire.codecs.openai_chat.surrogates import json_bytes
 from nexus3.wire.events import CHANGED_PARAMETER
 from nexus3.wire.failures import ProviderError
-from nexus3.wire.requests import CompletionRequest
+from nexus3.wire.requests import CompletionRequest, Tool
+from nexus3.wire.schema_cache import sendable
 from nexus3.wire.toolschema import normalised
 from tests.wire import json_schemas
 from tests.wire.anthropic_messages.helpers import a_target
@@ -55,6 +58,58 @@ def test_what_is_in_order_is_returned_itself() -> None:
     schema, changes = normalised("f", parameters)
     assert schema is parameters
     assert changes == []
+
+
+# -- what is sent is made once, for as long as it says the same
+
+
+def as_sent(parameters: dict[str, Any]) -> tuple[object, list[str]]:
+    ready = sendable("f", parameters)
+    return json.loads(json_bytes(ready.schema)), [*ready.changes]
+
+
+@pytest.mark.parametrize(
+    "parameters", [{}, A, {"$ref": "#/$defs/A", "$defs": {"A": A}}, {"default": 2**70, "type": "object"}]
+)
+def test_what_is_sent_is_what_is_normalised_the_first_time_and_every_time(parameters: dict[str, Any]) -> None:
+    for _ in range(2):
+        assert as_sent(parameters) == normalised("f", parameters)
+
+
+def test_equal_parameters_are_made_ready_once() -> None:
+    assert sendable("f", an_object({"a": STRING})) is sendable("f", an_object({"a": STRING}))
+
+
+def test_a_longer_schema_is_made_ready_but_not_kept() -> None:
+    long = an_object({"a": {"type": "string", "description": "x" * 20_000}})
+    assert as_sent(long) == (long, [])
+    assert sendable("f", long) is not sendable("f", long)
+
+
+def test_a_refusal_names_the_tool_that_asks() -> None:
+    for name in ("f", "g"):
+        with pytest.raises(ProviderError, match=f"parameters of the tool '{name}' are a schema of type 'array'"):
+            sendable(name, {"type": "array"})
+
+
+def test_half_a_character_in_a_schema_is_left_to_the_codec() -> None:
+    cut = an_object({"a": {"type": "string", "description": "cut \ud83d"}})
+    assert sendable("f", cut).schema is cut
+    assert as_sent(cut) == (an_object({"a": {"type": "string", "description": "cut "}}), [])
+
+
+def test_a_tool_changed_in_place_is_sent_as_it_is_now() -> None:
+    tool = Tool(name="f", parameters={"type": "object", "properties": {"a": {"type": "string"}}})
+    request = CompletionRequest.model_validate({"messages": HI, "tools": (tool,)})
+
+    def description() -> object:
+        body = json.loads(openai_chat.encode(request, target("openai"), stream=False).body)
+        return body["tools"][0]["function"]["parameters"]["properties"]["a"].get("description")
+
+    assert description() is None
+    tool.parameters["properties"]["a"]["description"] = "said later"  # type: ignore[index, call-overload] # an object
+    assert description() == "said later"
+    assert sendable("f", tool.model_copy(update={"parameters": A}).parameters).schema == Raw(json_bytes(A))
 
 
 # -- what is missing is put in, without a word
@@ -498,6 +553,7 @@ def check(rng: Random) -> int:
         assert values == [], "refused, though an object fits"
         return 0
     assert given == before
+    assert as_sent(given) == (schema, changes)
     assert normalised("f", schema) == (schema, [])
     assert rules_broken(schema) == []
     for value in values:

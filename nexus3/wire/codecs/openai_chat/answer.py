@@ -297,21 +297,24 @@ class Answer:
         return "stream" if self.emitted else "first_event"
 
     def _message(self) -> Message:
-        calls = () if self._calls is None else self._calls.tool_calls()
-        needs_origin = self._blocks or any(call.extra for call in calls)
+        said: dict[str, object] = {"content": "".join(self._text)}
+        if self._refusal:
+            said["refusal"] = "".join(self._refusal)
+        if self._reasoning is not None:
+            said["reasoning"] = self._reasoning.blocks()
+        needs_origin = False
+        if self._calls is not None:
+            calls = said["tool_calls"] = self._calls.tool_calls()
+            needs_origin = any(call.extra for call in calls)
+        if self._blocks:
+            said["blocks"] = self._blocks
+            needs_origin = True
+        if needs_origin:
+            target = self._target
+            said["origin"] = Origin(dialect="openai_chat", provider=target.type.name, model=target.model)
         # Copied, not validated: pydantic refuses depths of raw JSON that the limits may allow.
-        return _ASSISTANT.model_copy(
-            update={
-                "content": "".join(self._text),
-                "tool_calls": calls,
-                "reasoning": () if self._reasoning is None else self._reasoning.blocks(),
-                "refusal": "".join(self._refusal) or None,
-                "blocks": self._blocks,
-                "origin": Origin(dialect="openai_chat", provider=self._target.type.name, model=self._target.model)
-                if needs_origin
-                else None,
-            }
-        )
+        return _SILENT.model_copy(update=said)
 
 
-_ASSISTANT = Message(role=Role.ASSISTANT, content="")
+# Each field that an answer may fill is given here, and so counts as set in every answer, filled or not.
+_SILENT = Message(role=Role.ASSISTANT, content="", tool_calls=(), reasoning=(), refusal=None, blocks=(), origin=None)

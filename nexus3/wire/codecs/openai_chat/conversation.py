@@ -50,7 +50,8 @@ def spell_messages(
     if mark_system and wire and speller.takes_marks:
         _mark(wire[-1])
     wire += speller.rest(others)
-    notices += notices_of(repairs)
+    if repairs:
+        notices += notices_of(repairs)
     return wire
 
 
@@ -95,7 +96,7 @@ class _MessageSpeller:
                 case Role.SYSTEM | Role.DEVELOPER:
                     wire.append(self.system(message))
                 case Role.USER:
-                    content = self._parts.content(parts_of(message))
+                    content = self._parts.content(message.content)
                     wire.append(self._named(message, {"role": "user", "content": content}))
                 case Role.ASSISTANT:
                     wire.append(self._assistant(message))
@@ -156,6 +157,15 @@ class _MessageSpeller:
         return json_bytes({"_raw_arguments": text}).decode()
 
     def _tool_result(self, message: Message, media: list[Part]) -> WireObject:
+        return {
+            "role": "tool",
+            "tool_call_id": message.tool_call_id,
+            "content": self._result_content(message, media),
+        }
+
+    def _result_content(self, message: Message, media: list[Part]) -> str | list[WireObject]:
+        if isinstance(message.content, str) and not message.is_error:
+            return message.content
         parts = parts_of(message)
         texts: list[Part] = [part for part in parts if isinstance(part, TextPart)]
         others = [part for part in parts if not isinstance(part, TextPart)]
@@ -165,11 +175,7 @@ class _MessageSpeller:
                 texts = [TextPart(text="(see the attachment in the next message)")]
         if message.is_error and not message.text.lower().startswith("error"):
             texts.insert(0, TextPart(text="Error: "))
-        return {
-            "role": "tool",
-            "tool_call_id": message.tool_call_id,
-            "content": self._parts.content(texts),
-        }
+        return self._parts.content(texts)
 
     def _media_of_tools(self, media: Sequence[Part]) -> WireObject:
         self._repairs["Images and files of tool results were sent in a user message: no result can hold them here"] += 1

@@ -74,6 +74,9 @@ class ChatDecoder(Answer):
         self._events_left -= len(events)
         typed = reading.typed
         for data in events:
+            if data == b"[DONE]":
+                self._done(out)
+                return
             try:
                 chunk = typed(data)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -15,7 +15,7 @@ from nexus3.wire.codecs.openai_chat.parts import WireObject, cache_control, take
 from nexus3.wire.codecs.openai_chat.surrogates import json_bytes
 from nexus3.wire.events import Notice
 from nexus3.wire.requests import CompletionRequest, Effort, Tool
-from nexus3.wire.toolschema import normalised
+from nexus3.wire.schema_cache import sendable
 
 
 def encode(request: CompletionRequest, target: Target, *, stream: bool) -> Encoded:
@@ -38,26 +38,25 @@ def encode(request: CompletionRequest, target: Target, *, stream: bool) -> Encod
     effort, reasoning = spell_reasoning(request, target, notices)
     body |= reasoning
     body |= _caller(request, target, notices)
-    _gate(body, effort, target, notices)
+    if target.quirks.gate_parameters:
+        _gate(body, effort, target, notices)
     if stream:
         body["stream"] = True
         if target.quirks.stream_usage:
             body["stream_options"] = {"include_usage": True}
-    merged = merge_body(body, target.extra_body, request.extra_body)
-    return Encoded(
-        url=target.url, headers=_headers(target, stream=stream), body=json_bytes(merged), notices=tuple(notices)
-    )
+    if target.extra_body or request.extra_body:
+        body = merge_body(body, target.extra_body, request.extra_body)
+    return Encoded(target.url, _headers(target, stream=stream), json_bytes(body), tuple(notices))
 
 
 def _tools(request: CompletionRequest, target: Target, notices: list[Notice]) -> WireObject:
     name, quirks = target.type.name, target.quirks
     choice, parallel = request.tool_choice, request.parallel_tool_calls
     if not request.tools:  # then servers refuse the other two
-        notices += [
-            dropped(key, "there are no tools")
-            for key, value in (("tool_choice", choice), ("parallel_tool_calls", parallel))
-            if value is not None
-        ]
+        if choice is not None:
+            notices.append(dropped("tool_choice", "there are no tools"))
+        if parallel is not None:
+            notices.append(dropped("parallel_tool_calls", "there are no tools"))
         return {}
     if choice == "none" and quirks.tool_choice == "auto_only":
         notices.append(changed("tool_choice none", "no tools at all", f"{name} ignores the choice"))
@@ -78,9 +77,10 @@ def _tool(tool: Tool, target: Target, notices: list[Notice]) -> WireObject:
     function: WireObject = {"name": tool.name}
     if tool.description is not None:
         function["description"] = tool.description
-    function["parameters"], changes = normalised(tool.name, tool.parameters)
-    if changes:
-        notices.append(changed(f"the schema of tool {tool.name}", "one plain object", ", ".join(changes)))
+    parameters = sendable(tool.name, tool.parameters)
+    function["parameters"] = parameters.schema
+    if parameters.changes:
+        notices.append(changed(f"the schema of tool {tool.name}", "one plain object", ", ".join(parameters.changes)))
     if tool.strict is not None:
         if target.quirks.strict_tools:
             function["strict"] = tool.strict
@@ -175,16 +175,19 @@ def _caller(request: CompletionRequest, target: Target, notices: list[Notice]) -
 
 def _gate(body: WireObject, effort: Effort | None, target: Target, notices: list[Notice]) -> None:
     """Take out what the model's family would refuse."""
-    if target.quirks.gate_parameters:
-        refused = family_of(target.family).refused(effort)
+    refused = family_of(target.family).refused(effort)
+    if not refused.isdisjoint(body):
         for key in [key for key in body if key in refused]:
             del body[key]
             notices.append(dropped(key, f"{target.model} refuses it"))
 
 
 def _headers(target: Target, *, stream: bool) -> tuple[tuple[str, str], ...]:
-    own = (
-        ("content-type", "application/json"),
-        ("accept", "text/event-stream" if stream else "application/json"),
-    )
+    own = _STREAMED_HEADERS if stream else _HEADERS
+    if not target.headers:
+        return own
     return own + tuple(pair for pair in target.headers if pair[0].lower() not in ("content-type", "accept"))
+
+
+_HEADERS = (("content-type", "application/json"), ("accept", "application/json"))
+_STREAMED_HEADERS = (("content-type", "application/json"), ("accept", "text/event-stream"))

@@ -58,8 +58,10 @@ class Speller:
             why = f"{self._target.type.name} takes none there for {self._target.model}"
             self._notices.append(dropped("a cache mark", why))
 
-    def content(self, parts: Sequence[Part]) -> str | list[WireObject]:
+    def content(self, parts: str | Sequence[Part]) -> str | list[WireObject]:
         """Text where it is nothing but text, since every server and template takes that; else a list of parts."""
+        if isinstance(parts, str):
+            return parts
         wire = [self._part(part) for part in parts]
         if all(part.keys() == {"type", "text"} for part in wire):
             return "".join(str(part["text"]) for part in wire)
@@ -67,12 +69,13 @@ class Speller:
 
     def text_content(self, message: Message) -> str | list[WireObject]:
         """Content for a role that may only have text."""
-        if any(not isinstance(part, TextPart) for part in parts_of(message)):
+        content = message.content
+        if not isinstance(content, str) and not all(isinstance(part, TextPart) for part in content):
             raise unsupported(
                 f"{message.role}_media",
                 f"the chat API takes only text in a message of role {message.role}: put images and files in a user's",
             )
-        return self.content(parts_of(message))
+        return self.content(content)
 
     def _part(self, part: Part) -> WireObject:
         match part:

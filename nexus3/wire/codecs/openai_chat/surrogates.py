@@ -29,6 +29,9 @@ def whole_texts(value: object, errors: Literal["ignore", "replace"]) -> object:
 def json_bytes(value: object) -> bytes:
     """JSON data as UTF-8, lone halves left out."""
     try:
-        return msgspec.json.encode(value)
+        return _encode(value)
     except UnicodeEncodeError:
-        return msgspec.json.encode(whole_texts(value, "ignore"))
+        return _encode(whole_texts(value, "ignore"))
+
+
+_encode = msgspec.json.Encoder().encode

@@ -9,6 +9,7 @@ from nexus3.wire.messages import Usage
 
 _NO_PROMPT_DETAILS = PromptDetails()
 _NO_COMPLETION_DETAILS = CompletionDetails()
+_NOTHING = Usage()
 
 
 def read_usage(wire: WireUsage) -> Usage | None:
@@ -27,7 +28,7 @@ def read_usage(wire: WireUsage) -> Usage | None:
         reasoning_tokens=reasoning,
         cost=wire.cost.total_cost if isinstance(wire.cost, CostObject) else wire.cost,
     )
-    return None if usage == Usage() else usage
+    return None if usage == _NOTHING else usage
 
 
 def _output_tokens(wire: WireUsage, reasoning: int | None) -> int | None:
@@ -38,4 +39,7 @@ def _output_tokens(wire: WireUsage, reasoning: int | None) -> int | None:
 
 
 def _first(*counts: int | None) -> int | None:
-    return next((count for count in counts if count is not None), None)
+    for count in counts:
+        if count is not None:
+            return count
+    return None
