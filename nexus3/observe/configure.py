@@ -6,14 +6,18 @@ It configures structlog for the whole process, which is the application's right 
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal, Protocol, TextIO, cast
 
 import msgspec
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from nexus3.observe.catalog import Level
+from nexus3.observe.log import write_line
 from nexus3.observe.redact import redact_secrets
 
 Format = Literal["console", "json"]
@@ -46,10 +50,11 @@ def configure(
     Call it before ``open_supervisor``: a supervisor keeps the log it found. A second call replaces the first.
     """
     sink = sys.stderr if stream is None else stream
+    stamp: Processor
     renderer: Processor
     match format:
         case "console":
-            time = structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
+            stamp = structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
             renderer = structlog.dev.ConsoleRenderer(
                 colors=_wants_colours(sink),
                 exception_formatter=structlog.dev.plain_traceback,
@@ -57,31 +62,64 @@ def configure(
                 pad_event_to=20,
             )
         case "json":
-            time = structlog.processors.TimeStamper(fmt="iso", utc=True)
-            renderer = structlog.processors.JSONRenderer(serializer=_json)
+            stamp = _stamp_iso
+            renderer = _render_json
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            time,
+            stamp,
             *processors,
             redact_secrets,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=_logger_class(level),
         # structlog writes and flushes, no more; its annotation asks for a whole TextIO.
         logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", sink)),
         cache_logger_on_first_use=False,
     )
 
 
+def _logger_class(level: Level) -> type[FilteringBoundLogger]:
+    """structlog's own, with one method more for the lines of this library."""
+    filtering = structlog.make_filtering_bound_logger(level)
+    return cast("type[FilteringBoundLogger]", type(filtering.__name__, (filtering,), {"write_line": write_line}))
+
+
+def _stamp_iso(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    """What structlog's TimeStamper writes as ``iso``, in less than half of its time: on most lines only the fraction is
+    new. A whole second has none."""
+    second, micros = divmod(time.time_ns() // 1000, 1_000_000)
+    fraction = f".{micros:06d}" if micros else ""
+    line["timestamp"] = f"{_second(second)}{fraction}Z"
+    return line
+
+
+@lru_cache(maxsize=2)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat().removesuffix("+00:00")
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _render_json(logger: WrappedLogger, method: str, line: EventDict) -> str | bytes:
+    """By msgspec, in a third of what the standard library takes; what it does not know goes structlog's way."""
+    try:
+        return _encode(line).decode()
+    except (TypeError, ValueError, RecursionError):
+        return _render_oddly(logger, method, line)
+
+
 def _json(line: object, *, default: Callable[[object], object]) -> str:
-    """A third of what the standard library takes. What msgspec refuses (half characters, keys that are no text), the
-    standard library spells somehow."""
+    """What msgspec refuses (half characters, keys that are no text), the standard library spells somehow."""
     try:
         return msgspec.json.encode(line, enc_hook=default).decode()
     except (TypeError, ValueError, RecursionError):
         return json.dumps(line, default=default, skipkeys=True)
+
+
+_render_oddly = structlog.processors.JSONRenderer(serializer=_json)
 
 
 def _wants_colours(stream: Stream) -> bool:

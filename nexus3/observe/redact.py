@@ -9,6 +9,8 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from operator import itemgetter
+from typing import NamedTuple, TypeGuard
 from urllib.parse import quote
 
 import structlog
@@ -55,13 +57,18 @@ _MARKS = (
 """No text that :func:`scrub` changes is without one of these, in whatever case."""
 
 _NUMBERS = frozenset({type(None), bool, int, float})
-_NUMBERS_AND_TEXT = _NUMBERS | {str}
 
 
 def _is_shapeless(text: str) -> bool:
     """No known shape is in any part of ``text``. Quick, and says no where it would have to look closely."""
-    # Beyond ASCII letters have cases that lower() does not know of.
-    return text.isascii() and not any(map(text.lower().__contains__, _MARKS))
+    if not text.isascii():  # beyond it letters have cases that lower() does not know of
+        return False
+    text = text.lower()
+    # A third cheaper than any(); one regular expression for all of them costs half as much again.
+    for mark in _MARKS:  # noqa: SIM110 - as above
+        if mark in text:
+            return False
+    return True
 
 
 class Redactor:
@@ -139,27 +146,60 @@ def redacting(redact: Redact) -> Callable[[WrappedLogger, str, EventDict], Event
         has_nothing_in = _is_shapeless if redact is scrub else _looks_closely
 
     def processor(logger: WrappedLogger, method: str, line: EventDict) -> EventDict:
-        line = structlog.processors.format_exc_info(logger, method, line)
-        texts = "\n".join([value for value in line.values() if type(value) is str])
-        kept = _NUMBERS_AND_TEXT if has_nothing_in(texts) else _NUMBERS
-        if _are_plain(tuple(line)):
-            # The line is ours: structlog makes each anew.
-            for name in [name for name, value in line.items() if type(value) not in kept]:
-                line[name] = _clean(name, line[name], redact, _DEPTH)
-            return line
-        return {
-            # A leading underscore marks what structlog's stdlib bridge hands to itself.
-            name: value if name[:1] == "_" else _clean(name, value, redact, _DEPTH)
-            for name, value in line.items()
-        }
+        if "exc_info" in line:
+            line = structlog.processors.format_exc_info(logger, method, line)
+        kind = _kind_of(tuple(line), tuple(map(type, line.values())))
+        if not kind.is_plain:
+            return {
+                # A leading underscore marks what structlog's stdlib bridge hands to itself.
+                name: value if name[:1] == "_" else _clean(name, value, redact, _DEPTH)
+                for name, value in line.items()
+            }
+        texts = [*kind.texts_of(line)]
+        closely = []
+        for name in kind.others:
+            if _are_texts(value := line[name]):
+                texts += value
+            else:
+                closely.append(name)
+        # The line is ours: structlog makes each anew.
+        for name in closely if has_nothing_in("\n".join(texts)) else (*kind.texts, *kind.others):
+            line[name] = _clean(name, line[name], redact, _DEPTH)
+        return line
 
     return processor
 
 
+class _Kind(NamedTuple):
+    """What the names and types of a line say about it."""
+
+    is_plain: bool
+    """No name says that its value is a secret, or is for structlog alone."""
+    texts: tuple[str, ...]
+    """Names of values that are texts."""
+    texts_of: Callable[[EventDict], tuple[str, ...]]
+    """These values."""
+    others: tuple[str, ...]
+    """Names of values that are neither texts nor numbers."""
+
+
 @lru_cache(maxsize=256)
-def _are_plain(names: tuple[str, ...]) -> bool:
-    """None of them says that its value is a secret, or is for structlog alone. Of lines there are few kinds."""
-    return not any(name[:1] == "_" or is_secret_name(name) for name in names)
+def _kind_of(names: tuple[str, ...], types: tuple[type, ...]) -> _Kind:
+    """Of lines there are few kinds."""
+    typed = list(zip(names, types, strict=True))
+    texts = tuple(name for name, type_ in typed if type_ is str)
+    return _Kind(
+        is_plain=not any(name[:1] == "_" or is_secret_name(name) for name in names),
+        texts=texts,
+        # (Of a single name an itemgetter makes no tuple.)
+        texts_of=itemgetter(*texts) if len(texts) > 1 else lambda line: tuple(line[name] for name in texts),
+        others=tuple(name for name, type_ in typed if type_ is not str and type_ not in _NUMBERS),
+    )
+
+
+def _are_texts(value: object) -> TypeGuard[list[str]]:
+    """Texts alone, and no pair: that might be a header."""
+    return type(value) is list and len(value) != 2 and {*map(type, value)} == {str}
 
 
 def _looks_closely(_: str) -> bool:

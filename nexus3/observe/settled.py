@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from nexus3.observe.genai import ERROR_TYPE, HTTP_STATUS, SERVER_ADDRESS, SERVER_PORT, GenAI
 from nexus3.wire.catalog import ProviderType
 from nexus3.wire.events import StreamComplete, StreamFailed, Terminal
+from nexus3.wire.failures import Failure
 from nexus3.wire.messages import Usage
 from nexus3.wire.provider_text import readable
 from nexus3.wire.requests import CompletionRequest
@@ -95,68 +96,87 @@ def settled_attributes(
     ``request`` is read for its numbers only: no text of it, no stop sequence, no user or metadata is on the line.
     Raises nothing: this runs where a request ends.
     """
+    # Key by key, and none that would have to be taken out again: to build with nulls and to filter costs twice as much.
+    line: dict[str, object] = {"request": id, "actor": actor, "nexus3.request.id": id}
+    if caller is not None:
+        line["nexus3.caller"] = caller
+    line["nexus3.actor"] = actor
+    line["nexus3.generation"] = generation
+    line["nexus3.outcome"] = "completed"
+    line["nexus3.attempts"] = attempts
+    if crashes:
+        line["nexus3.crashes"] = crashes
+    line["nexus3.emitted"] = emitted
+    line["nexus3.queue_s"] = queue_s
+    if first_event_s is not None:
+        line["nexus3.first_event_s"] = first_event_s
+    line["nexus3.total_s"] = total_s
+    line[names.operation] = "chat"
+    line[names.provider] = provider.genai_name
+    if (shown := _shown_name(model)) is not None:
+        line[names.request_model] = shown
+    line[names.request_stream] = stream
+    if request.max_tokens is not None:
+        line[names.request_max_tokens] = request.max_tokens
+    if request.temperature is not None:
+        line[names.request_temperature] = request.temperature
+    if request.top_p is not None:
+        line[names.request_top_p] = request.top_p
+    if request.seed is not None:
+        line[names.request_seed] = request.seed
+    if stream and first_event_s is not None:
+        line[names.time_to_first_chunk] = first_event_s
     address, port = _server(base_url)
-    line: dict[str, object] = {
-        "request": id,
-        "actor": actor,
-        "nexus3.request.id": id,
-        "nexus3.caller": caller,
-        "nexus3.actor": actor,
-        "nexus3.generation": generation,
-        "nexus3.outcome": "completed",
-        "nexus3.attempts": attempts,
-        "nexus3.crashes": crashes or None,
-        "nexus3.emitted": emitted,
-        "nexus3.queue_s": queue_s,
-        "nexus3.first_event_s": first_event_s,
-        "nexus3.total_s": total_s,
-        names.operation: "chat",
-        names.provider: provider.genai_name,
-        names.request_model: _shown_name(model),
-        names.request_stream: stream,
-        names.request_max_tokens: request.max_tokens,
-        names.request_temperature: request.temperature,
-        names.request_top_p: request.top_p,
-        names.request_seed: request.seed,
-        names.time_to_first_chunk: first_event_s if stream else None,
-        SERVER_ADDRESS: address,
-        SERVER_PORT: port,
-    }
+    if address is not None:
+        line[SERVER_ADDRESS] = address
+    if port is not None:
+        line[SERVER_PORT] = port
     match terminal:
         case StreamComplete():
             request_id, usage = terminal.request_id, terminal.usage
-            line |= {
-                names.response_id: _shown(terminal.response_id),
-                names.response_model: _shown_name(terminal.model),
-                names.finish_reasons: [terminal.stop_reason],
-            }
+            _tell_response(line, terminal, names)
         case StreamFailed():
             failure = terminal.error.failure
             request_id, usage = failure.request_id, failure.usage
-            line |= {
-                "nexus3.outcome": failure.kind,
-                ERROR_TYPE: failure.kind,
-                "nexus3.reason": failure.reason,
-                "nexus3.phase": failure.phase,
-                HTTP_STATUS: failure.status,
-            }
+            _tell_failure(line, failure)
         case _:
             assert_never(terminal)
-    line["nexus3.provider_request_id"] = _shown(request_id)
+    if (shown := _shown(request_id)) is not None:
+        line["nexus3.provider_request_id"] = shown
     if usage is not None:
-        line |= _tokens(usage, names)
-    return {key: value for key, value in line.items() if value is not None}
+        _tell_usage(line, usage, names)
+    return line
 
 
-def _tokens(usage: Usage, names: GenAI) -> dict[str, object]:
-    return {
-        names.input_tokens: usage.input_tokens,
-        names.output_tokens: usage.output_tokens,
-        names.cache_read_tokens: usage.cache_read_tokens,
-        names.cache_write_tokens: usage.cache_write_tokens,
-        names.reasoning_tokens: usage.reasoning_tokens,
-        "nexus3.cost.usd": usage.cost,
-    }
+def _tell_response(line: dict[str, object], terminal: StreamComplete, names: GenAI) -> None:
+    if (shown := _shown(terminal.response_id)) is not None:
+        line[names.response_id] = shown
+    if (shown := _shown_name(terminal.model)) is not None:
+        line[names.response_model] = shown
+    line[names.finish_reasons] = [terminal.stop_reason]
+
+
+def _tell_failure(line: dict[str, object], failure: Failure) -> None:
+    line["nexus3.outcome"] = line[ERROR_TYPE] = failure.kind
+    line["nexus3.reason"] = failure.reason
+    line["nexus3.phase"] = failure.phase
+    if failure.status is not None:
+        line[HTTP_STATUS] = failure.status
+
+
+def _tell_usage(line: dict[str, object], usage: Usage, names: GenAI) -> None:
+    if usage.input_tokens is not None:
+        line[names.input_tokens] = usage.input_tokens
+    if usage.output_tokens is not None:
+        line[names.output_tokens] = usage.output_tokens
+    if usage.cache_read_tokens is not None:
+        line[names.cache_read_tokens] = usage.cache_read_tokens
+    if usage.cache_write_tokens is not None:
+        line[names.cache_write_tokens] = usage.cache_write_tokens
+    if usage.reasoning_tokens is not None:
+        line[names.reasoning_tokens] = usage.reasoning_tokens
+    if usage.cost is not None:
+        line["nexus3.cost.usd"] = usage.cost
 
 
 def _shown(text: str | None) -> str | None:

@@ -42,13 +42,14 @@ _UNSHOWABLE = re.compile(
 )
 
 
-_PLAIN = re.compile(r"[A-Za-z0-9._/-]+")
-"""Has no markup, no blank, and no label or userinfo with a secret behind it."""
+# Secrets begin where a word does, so they are looked for there alone. Possessive: nothing is scanned again.
+_PLAIN = re.compile(rf"[._/-]*+(?:(?!{_SECRET.pattern})[A-Za-z0-9]++[._/-]*+)*+", _SECRET.flags)
+"""Words without a secret: no markup, no blank, and no label or userinfo with a secret behind it."""
 
 
 def readable(text: str, *, max_chars: int = MAX_CHARS) -> str:
     """``text`` as one line of at most ``max_chars``; empty where it says nothing."""
-    if len(text) <= max_chars and _PLAIN.fullmatch(text) and not _SECRET.search(text):
+    if len(text) <= max_chars and _PLAIN.fullmatch(text):
         return text  # as nearly all ids and names are
     line = scrub(" ".join(_without_markup(text[:_SEEN_CHARS]).split()))
     line = _UNSHOWABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), line)

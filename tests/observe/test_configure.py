@@ -13,6 +13,8 @@ import structlog
 
 from nexus3 import CompletionRequest, Message, Role, open_supervisor
 from nexus3.observe import Redactor, configure, redacting
+from nexus3.observe.catalog import ACTOR_STARTED, MAILBOX_SHED
+from nexus3.observe.log import host_log
 
 
 class Terminal(io.StringIO):
@@ -119,3 +121,71 @@ def test_it_needs_no_rich_and_writes_to_standard_error() -> None:
     assert ran.stdout == ""
     assert "failed" in ran.stderr
     assert "ZeroDivisionError" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "shown"),
+    [
+        (1_700_000_000_123_456_789, "2023-11-14T22:13:20.123456Z"),
+        (1_700_000_000_000_001_000, "2023-11-14T22:13:20.000001Z"),
+        (1_700_000_000_000_000_999, "2023-11-14T22:13:20Z"),
+        (1_700_000_001_999_999_999, "2023-11-14T22:13:21.999999Z"),
+        (951_782_399_500_000_000, "2000-02-28T23:59:59.500000Z"),
+        (951_782_400_500_000_000, "2000-02-29T00:00:00.500000Z"),
+    ],
+)
+def test_json_lines_say_when(nanoseconds: int, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time_ns", lambda: nanoseconds)
+    sink = io.StringIO()
+    configure("json", stream=sink)
+    structlog.get_logger().info("hello")
+    assert json.loads(sink.getvalue()) == {"event": "hello", "level": "info", "timestamp": shown}
+
+
+def test_json_lines_tell_the_time_that_structlog_tells() -> None:
+    now = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    sink = io.StringIO()
+    configure("json", stream=sink)
+    before = now(None, "info", {})["timestamp"]
+    structlog.get_logger().info("hello")
+    assert before <= json.loads(sink.getvalue())["timestamp"] <= now(None, "info", {})["timestamp"]
+
+
+def test_our_lines_are_to_the_byte_what_a_logger_of_structlog_writes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("time.time_ns", lambda: 1_700_000_000_123_456_789)
+    line = {"actor": "a ü hf_0123456789", "generation": 1, "none": None, "reasons": ["stop"], "odd": {1, 2}}
+
+    def drop_shed(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        if line["event"] == "mailbox.shed":
+            raise structlog.DropEvent
+        return line
+
+    written: list[str] = []
+    for filtering in (None, structlog.make_filtering_bound_logger("info")):
+        sink = io.StringIO()
+        configure("json", stream=sink, processors=[drop_shed])
+        structlog.configure(wrapper_class=filtering)
+        with structlog.contextvars.bound_contextvars(tenant="acme", actor="hidden by the line's own"):
+            log = host_log()
+            log(ACTOR_STARTED, line)
+            log(MAILBOX_SHED, {"request": "r1", "actor": "a"})
+            structlog.get_logger().info("actor.started", **line)
+        written += sink.getvalue().splitlines()
+    assert len(written) == 4, "two lines each, and none that was dropped"
+    assert set(written) == {written[0]}
+    assert '"tenant"' in written[0]
+    assert "[redacted]" in written[0]
+
+
+def test_what_json_cannot_say_is_spelled_somehow() -> None:
+    class Odd:
+        def __repr__(self) -> str:
+            return "odd"
+
+    sink = io.StringIO()
+    configure("json", stream=sink)
+    structlog.get_logger().info("hello", half="\ud800", _own=Odd())
+    shown = json.loads(sink.getvalue())
+    assert (shown["half"], shown["_own"]) == ("\ud800", "odd")

@@ -1,5 +1,6 @@
 """What operators are told, and what they are never told."""
 
+import io
 import logging
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from structlog.testing import capture_logs
 
 from nexus3 import CompletionRequest, Message, ProviderError, Role, Submission, open_supervisor
 from nexus3.loopback import Answer, Cut, open_loopback
+from nexus3.observe import configure
 from nexus3.observe.catalog import ACTOR_CRASHED, ACTOR_STARTED, CATALOG
 from nexus3.observe.log import host_log
 from nexus3.observe.redact import Redactor
@@ -108,6 +110,34 @@ async def test_the_caller_s_context_is_on_the_request_s_lines() -> None:
             async for _ in events:
                 pass
     assert bound == ["acme", "acme", "acme"], "accepted, retrying, settled"
+
+
+class _Prefixing(structlog.BoundLoggerBase):
+    def info(self, event: str, **line: object) -> None:
+        self._proxy_to_logger("info", f"host: {event}", **line)
+
+    debug = warning = error = info
+
+    def write_line(self, *_: object) -> None:
+        """A name that a host may well have used, too."""
+
+
+@pytest.mark.parametrize("inherits", [False, True])
+def test_what_the_host_s_own_logger_does_is_done_to_our_lines(inherits: bool) -> None:
+    configure("json", stream=io.StringIO())
+    ours = structlog.get_config()["wrapper_class"]
+    wrapper = type("Wrapper", (ours,), {"info": _Prefixing.info}) if inherits else _Prefixing
+    sink = structlog.testing.CapturingLogger()
+    structlog.configure(
+        processors=[structlog.processors.KeyValueRenderer()], wrapper_class=wrapper, logger_factory=lambda *_: sink
+    )
+    try:
+        host_log()(ACTOR_STARTED, {"actor": "a", "generation": 1})
+    finally:
+        structlog.reset_defaults()
+    assert [(call.method_name, call.args) for call in sink.calls] == [
+        ("info", ("actor='a' generation=1 event='host: actor.started'",))
+    ]
 
 
 @pytest.fixture

@@ -162,7 +162,7 @@ PIECES = st.sampled_from(
         *("[redacted]", "0123456789", "sk-", "hf_", "AKIA", "eyJ", ".", "-----BEGIN KEY-----", SECRET[:9], SECRET[9:]),
     ]
 )
-VALUES = st.lists(PIECES, max_size=4).map("".join) | st.integers() | st.none() | st.lists(PIECES, max_size=2)
+VALUES = st.lists(PIECES, max_size=4).map("".join) | st.integers() | st.none() | st.lists(PIECES, max_size=3)
 
 
 PREFIXES = ("sk-", "rk-", "pk-", "hf_", "gsk_", "xai-", "ghp_", "github_pat_", "AKIA", "AIza")
@@ -201,6 +201,29 @@ def test_values_that_are_looked_through_together_come_out_as_if_each_were_alone(
     for redact in (provider_text.scrub, Redactor([SECRET])):
         cleaned = redacting(redact)(None, "info", {f"value-{at}": value for at, value in enumerate(values)})
         assert list(cleaned.values()) == [alone(value, redact) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (["stop"], ["stop"]),
+        (["stop", "hf_0123456789"], ["stop", MARK]),
+        (["a", "b", "hf_0123456789"], ["a", "b", MARK]),
+        (["X-Api-Key", "short"], ["X-Api-Key", MARK]),
+        (["cookie", "short"], ["cookie", MARK]),
+        ([b"short"], ["b'short'"]),
+        (["a", ["X-Api-Key", "short"]], ["a", ["X-Api-Key", MARK]]),
+        ([], []),
+    ],
+)
+def test_lists_are_looked_into(value: list[object], shown: list[object]) -> None:
+    assert redact_secrets(None, "info", {"event": "e", "value": value}) == {"event": "e", "value": shown}
+
+
+def test_a_line_is_taken_for_what_it_holds_not_for_what_one_of_its_names_held_before() -> None:
+    held: list[object] = [1, "text", "hf_0123456789", ["hf_0123456789"], {"a": "hf_0123456789"}, b"hf_0123456789", None]
+    shown = [redact_secrets(None, "info", {"event": "e", "value": value})["value"] for value in held]
+    assert shown == [1, "text", MARK, [MARK], {"a": MARK}, f"b'{MARK}'", None]
 
 
 def test_a_function_of_one_s_own_sees_each_value_alone() -> None:
