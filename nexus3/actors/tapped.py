@@ -10,10 +10,10 @@ from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.tap import AttemptId, Ending, Listener, Tap
 from nexus3.actors.ticket import SlowConsumer, Ticket
 from nexus3.actors.transport import Response, Transport, TransportFault
-from nexus3.observe.redact import is_secret_name
 from nexus3.wire.codecs import Reply
 from nexus3.wire.events import StreamFailed
 from nexus3.wire.failures import Failure
+from nexus3.wire.provider_text import is_secret_name
 
 
 def tapped(transport: Transport, tap: Tap, ticket: Ticket, provider: ResolvedProvider) -> Transport:

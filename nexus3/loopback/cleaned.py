@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from nexus3.loopback.recordings import Piece, Recording
-from nexus3.wire.provider_text import REDACTED
+from nexus3.wire.provider_text import REDACTED, is_secret_name
 
 REQUEST_HEADERS = frozenset({"accept", "anthropic-beta", "anthropic-version", "content-type", "openai-beta"})
 
@@ -27,13 +27,6 @@ RESPONSE_HEADERS = frozenset(
 """And those that begin with one of :data:`RATE_LIMIT_HEADERS`."""
 
 RATE_LIMIT_HEADERS = ("anthropic-ratelimit-", "x-ratelimit-")
-
-_SECRET_FIELDS = frozenset(
-    {
-        "access_token", "api_key", "apikey", "authorization", "authorization_token", "client_secret", "cookie",
-        "password", "proxy_authorization", "refresh_token", "x_api_key",
-    }
-)  # fmt: skip
 
 Redact = Callable[[str], str]
 
@@ -75,7 +68,7 @@ def _value(value: object, redact: Redact, *, by_name: bool) -> object:
         case dict():
             return {
                 redact(name): REDACTED
-                if by_name and isinstance(item, str) and name.lower().replace("-", "_") in _SECRET_FIELDS
+                if by_name and isinstance(item, str) and is_secret_name(name)
                 else _value(item, redact, by_name=by_name)
                 for name, item in value.items()
             }

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-from nexus3.wire.provider_text import REDACTED, scrub
+from nexus3.wire.provider_text import REDACTED, is_secret_name, scrub
 
 Redact = Callable[[str], str]
 """Text in, the same text without secrets out."""
@@ -32,23 +32,6 @@ _TAIL = r"[A-Za-z0-9._~+/=%-]*"
 
 _DEPTH = 4
 """Levels of nested values that are walked; what lies deeper is redacted as its ``repr``."""
-
-_SECRET_NAMES = frozenset(
-    {
-        "authorization",
-        "proxy-authorization",
-        "api-key",
-        "x-api-key",
-        "x-goog-api-key",
-        "cookie",
-        "set-cookie",
-        "password",
-        "client-secret",
-        "access-token",
-        "refresh-token",
-    }
-)
-"""Headers and keys whose value is never shown, whatever it looks like; lower case, with hyphens."""
 
 _MARKS = (
     *("sk-", "rk-", "pk-", "hf_", "gsk_", "xai-", "ghp_", "github_pat_", "akia", "aiza", "eyj", "-----begin "),
@@ -233,10 +216,3 @@ def _clean_items(items: Sequence[object], redact: Redact, depth: int) -> list[ob
     if isinstance(name, str | bytes) and is_secret_name(name):  # a header as a pair
         return [name, REDACTED]
     return [_clean(None, item, redact, depth) for item in items]
-
-
-@lru_cache(maxsize=1024)
-def is_secret_name(name: str | bytes) -> bool:
-    """A header or key of this name has a secret for its value; in any case, with hyphens or underscores."""
-    text = name.decode("latin-1") if isinstance(name, bytes) else name
-    return text.lower().replace("_", "-") in _SECRET_NAMES

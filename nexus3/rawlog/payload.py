@@ -7,10 +7,9 @@ import msgspec
 from pydantic import JsonValue
 from pydantic_core import from_json
 
-from nexus3.observe.redact import is_secret_name
 from nexus3.rawlog.redaction import Redaction
 from nexus3.wire.messages import JsonObject
-from nexus3.wire.provider_text import REDACTED
+from nexus3.wire.provider_text import REDACTED, is_secret_name
 
 TRUNCATED = "_truncated"
 """A key of this name, true: the body was longer than is kept, or did not come to its end."""

@@ -6,9 +6,29 @@ Patterns find secrets of known shapes only; whoever knows a configured secret mu
 
 import html
 import re
+from functools import lru_cache
 
 MAX_CHARS = 2000
 REDACTED = "[redacted]"
+
+_SECRET_NAMES = frozenset(
+    {
+        "authorization",
+        "proxy-authorization",
+        "authorization-token",
+        "api-key",
+        "apikey",
+        "x-api-key",
+        "x-goog-api-key",
+        "cookie",
+        "set-cookie",
+        "password",
+        "client-secret",
+        "access-token",
+        "refresh-token",
+    }
+)
+"""Headers and fields whose value is never shown, whatever it looks like; lower case, with hyphens."""
 
 _SEEN_CHARS = 16_000
 """No more than this is looked at: what a page says, it says at its beginning."""
@@ -61,6 +81,13 @@ def scrub(text: str) -> str:
     text = _SECRET.sub(REDACTED, text)
     text = _LABELLED.sub(lambda found: found["label"] + REDACTED, text)
     return _USERINFO.sub(f"://{REDACTED}@", text)
+
+
+@lru_cache(maxsize=1024)
+def is_secret_name(name: str | bytes) -> bool:
+    """A header or field of this name has a secret for its value; in any case, with hyphens or underscores."""
+    text = name.decode("latin-1") if isinstance(name, bytes) else name
+    return text.lower().replace("_", "-") in _SECRET_NAMES
 
 
 def _without_markup(text: str) -> str:

@@ -54,14 +54,16 @@ def test_headers_are_stored_by_name_and_the_query_never() -> None:
 
 def test_in_a_request_names_tell_secrets_too() -> None:
     body = {
-        "mcp_servers": [{"url": "https://tools.example", "authorization_token": "opaque"}],
+        "mcp_servers": [{"url": "https://tools.example", "authorization_token": "opaque", "Set-Cookie": "opaque"}],
         "tools": [{"type": "mcp", "headers": {"Authorization": "opaque", "X-Api-Key": "opaque", "Accept": "*/*"}}],
         "schema": {"properties": {"password": {"type": "string"}}},
         "text": f"my key is {SECRET}",
         f"name {SECRET}": 1.5,
     }
     assert clean(recording(body)).request.body == {
-        "mcp_servers": [{"url": "https://tools.example", "authorization_token": "[redacted]"}],
+        "mcp_servers": [
+            {"url": "https://tools.example", "authorization_token": "[redacted]", "Set-Cookie": "[redacted]"}
+        ],
         "tools": [
             {"type": "mcp", "headers": {"Authorization": "[redacted]", "X-Api-Key": "[redacted]", "Accept": "*/*"}}
         ],

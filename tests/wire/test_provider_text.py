@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nexus3.wire.provider_text import readable, scrub
+from nexus3.wire.provider_text import is_secret_name, readable, scrub
 
 PROPERTY = settings(max_examples=300, derandomize=True, deadline=None)
 
@@ -86,14 +86,49 @@ def test_nothing_that_moves_a_cursor_or_turns_a_line_is_left(text: str) -> None:
     line.encode()
 
 
+@PROPERTY
+@given(
+    pieces=st.lists(
+        st.sampled_from(
+            [
+                *("sk-", "pk-", "hf_", "gsk_", "xai-", "github_pat_", "AKIA", "AIza", "eyJ", "-----BEGIN", "req_"),
+                *("0123456789abcdef", "a", "4", ".", "-", "_", "/"),
+            ]
+        ),
+        max_size=6,
+    )
+)
+def test_an_id_is_shown_as_it_is_but_for_its_secrets(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    assert readable(text) == scrub(text)
+
+
 @pytest.mark.parametrize(
     "unit",
     [
         *("<", "<p", "<script>", "</", "<!--", "<p>&", "&amp;", "://", " ", "\x00", "\ud800"),
         *("eyJ", "-eyJ", "sk-", "sk-a ", "-----BEGIN ", "-----BEGIN A-----", "bearer ", "api_key="),
+        *("a", "a.", "a/eyJabcd", "._"),
     ],
 )
 def test_hostile_text_costs_no_more_than_honest_text(unit: str) -> None:
     begin = time.process_time()
     readable(unit * (1_000_000 // len(unit)))
     assert time.process_time() - begin < 0.25
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("authorization", "Proxy_Authorization", "authorization_token", "cookie", "Set-Cookie", "password"),
+        *("apikey", "API-Key", "x-api-key", "x_goog_api_key", b"X-Api-Key"),
+        *("client_secret", "access_token", "refresh-token"),
+    ],
+)
+def test_a_name_tells_a_secret_in_any_case_with_hyphens_or_underscores(name: str | bytes) -> None:
+    assert is_secret_name(name)
+
+
+@pytest.mark.parametrize("name", ["", "token", "max_tokens", "api", "key", "secretary", "cookies"])
+def test_other_names_tell_none(name: str) -> None:
+    assert not is_secret_name(name)
