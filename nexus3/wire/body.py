@@ -10,7 +10,7 @@ def merge_body(body: Mapping[str, object], *extras: Mapping[str, object]) -> dic
     default can be taken away; ``null`` itself can therefore be sent within a list only.
     """
     merged = dict(body)
-    for extra in extras:
+    for extra in filter(None, extras):
         for key, value in extra.items():
             before = merged.get(key)
             if value is None:

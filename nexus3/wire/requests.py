@@ -107,6 +107,12 @@ def _read_output_schema(value: object) -> object:
 _NAME_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 
 
+def _read_messages(value: object) -> object:
+    if isinstance(value, (str, dict, Message)):
+        raise ValueError("give a list of messages, such as [Message(role=Role.USER, content=...)]")  # noqa: TRY004 - pydantic collects ValueErrors
+    return value
+
+
 def _read_stop(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
@@ -120,7 +126,7 @@ class CompletionRequest(Frozen):
 
     model: str | None = None
     """An alias, ``provider:model`` or ``provider/model``; ``None`` is the configured ``default_model``."""
-    messages: tuple[Message, ...]
+    messages: Annotated[tuple[Message, ...], BeforeValidator(_read_messages)]
     tools: tuple[Tool, ...] = ()
     tool_choice: Annotated[str | None, BeforeValidator(openai_shapes.tool_choice)] = None
     """``auto``, ``none``, ``required``, or the name of one of ``tools``."""

@@ -149,6 +149,14 @@ class SseDecoder:
                 return None
             return [_new(ServerSentEvent, ("message", data)) for data in parts if data]
         if block.startswith(b"event: "):
+            end_of_name = block.find(b"\ndata: ")
+            if end_of_name < 0:
+                return None
+            beginning = block[: end_of_name + 7]
+            alike = block[len(beginning) : -2].split(b"\n\n" + beginning)
+            if block.count(b"\n") == 3 * len(alike):  # all of one name, as the deltas of an answer are
+                event = str(beginning[7:-7], "utf-8", "replace") or "message"
+                return [_new(ServerSentEvent, (event, data)) for data in alike if data]
             parts = block[7:-2].split(b"\n\nevent: ")
             if block.count(b"\n") != 3 * len(parts):
                 return None

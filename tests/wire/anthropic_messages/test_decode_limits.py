@@ -6,7 +6,8 @@ import pytest
 
 from nexus3.wire.codecs import Reply
 from nexus3.wire.codecs.anthropic_messages import decode_body, open_decoder
-from nexus3.wire.events import ToolCallCompleted
+from nexus3.wire.codecs.anthropic_messages.payload import is_too_deep
+from nexus3.wire.events import ContentDelta, ToolCallCompleted
 from nexus3.wire.limits import DEFAULT_LIMITS, DecodeLimits
 from nexus3.wire.messages import Message, ReasoningBlock, Role, ToolCall
 from tests.wire.anthropic_messages.helpers import (
@@ -132,3 +133,24 @@ def test_integers_of_any_size_survive() -> None:
     whole = block_start(0, type="tool_use", id="t", name="f", input={"n": huge})
     call = read(sse(start(), whole, *finish("tool_use"))).reply.message.tool_calls[0]
     assert call.arguments == {"n": huge}
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_as_many_events_are_read_as_are_allowed_however_they_arrive(pieces: int) -> None:
+    payloads = [start(), *text_block(0, "a", "b")[:-1]]
+    cut = len(payloads) // pieces
+    allowed, first, last = DecodeLimits(max_events=4), sse(*payloads[:cut]), sse(*payloads[cut:])
+    assert read(first, last, limits=allowed).failure.reason == "stream_truncated"
+    answer = read(first, last + sse(block_delta(0, type="text_delta", text="c")), limits=allowed)
+    assert (answer.failure.reason, answer.failure.emitted) == ("max_events", True)
+    assert [event for event in answer.events if isinstance(event, ContentDelta)] == [
+        ContentDelta("a"),
+        ContentDelta("b"),
+    ]
+
+
+@pytest.mark.parametrize("deep", [b"[", b'{"a":'])
+def test_depth_counts_to_the_bracket(deep: bytes) -> None:
+    assert [is_too_deep(deep * depth, 3) for depth in (2, 3, 4)] == [False, False, True]
+    assert not is_too_deep(b"[[],[],[],{}]", 3)
+    assert not is_too_deep(b'["[[[["]', 3)

@@ -1,5 +1,7 @@
 """What gateways, betas and later versions of the API put into a stream: read as far as it can be, kept where not."""
 
+import pytest
+
 from nexus3.wire.events import (
     DUPLICATE_DROPPED,
     MODEL_CHANGED,
@@ -10,7 +12,7 @@ from nexus3.wire.events import (
     ToolCallDelta,
     ToolCallStarted,
 )
-from nexus3.wire.messages import ReasoningBlock, ToolCall
+from nexus3.wire.messages import JsonObject, Message, ReasoningBlock, Role, ToolCall
 from tests.wire.anthropic_messages.helpers import (
     BEGAN,
     ENDED,
@@ -20,6 +22,7 @@ from tests.wire.anthropic_messages.helpers import (
     block_stop,
     content_of,
     finish,
+    read,
     read_at_every_cut,
     sse,
     start,
@@ -181,3 +184,20 @@ def test_a_fallback_of_the_provider_names_the_new_model() -> None:
         ContentDelta("Hi"),
     ]
     assert answer.reply.model == "claude-y"
+
+
+@pytest.mark.parametrize("field", [{"citations": [{"type": "char_location", "cited_text": "x"}]}, {"spoken": True}])
+def test_a_lone_text_block_is_kept_where_it_has_more_than_its_text(field: JsonObject) -> None:
+    block: JsonObject = {"type": "text", "text": "Found.", **field}
+    answer = read_at_every_cut(sse(start(), block_start(0, **block), block_stop(0), *finish()))
+    assert answer.reply.message == Message(role=Role.ASSISTANT, content="Found.", blocks=(block,), origin=OURS)
+    cited = [block_start(0, type="text", text="Found."), block_delta(0, type="citations_delta", citation={"type": "x"})]
+    assert read_at_every_cut(sse(start(), *cited, block_stop(0), *finish())).reply.message.blocks == (
+        {"type": "text", "text": "Found.", "citations": [{"type": "x"}]},
+    )
+
+
+def test_what_comes_in_one_read_with_the_end_but_behind_it_is_not_read() -> None:
+    whole = sse(start(), *text_block(0, "Hi"), *finish())
+    behind = sse(block_delta(7, type="text_delta", text="lost"), {"type": "error", "error": {"message": "no"}})
+    assert read(whole + behind) == read(whole)

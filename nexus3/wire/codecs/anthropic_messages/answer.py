@@ -6,12 +6,15 @@ method returns the failure that ends the answer, or ``None``; events go to ``out
 
 from functools import lru_cache
 
+import msgspec
+
 from nexus3.wire.catalog import Target
 from nexus3.wire.codecs.anthropic_messages.parts import Part, is_known, made_up_id, part_of
 from nexus3.wire.codecs.anthropic_messages.payload import is_too_deep
 from nexus3.wire.codecs.anthropic_messages.replay import DIALECT, is_rebuildable
 from nexus3.wire.events import (
     DUPLICATE_DROPPED,
+    MODEL_CHANGED,
     UNKNOWN_CONTENT,
     ContentDelta,
     Notice,
@@ -26,20 +29,25 @@ from nexus3.wire.limits import CALL_ID, DecodeLimits
 from nexus3.wire.messages import Message, Origin, ReasoningBlock, Role, ToolCall
 
 
-class Answer:
+class Answer(msgspec.Struct, eq=False):
     """The blocks so far, and what they say together."""
 
-    def __init__(self, target: Target, limits: DecodeLimits) -> None:
-        self.open: dict[int, Part] = {}
-        """The blocks that may still grow, by their index on the wire."""
-        self.calls: list[Part] = []
-        self.refusal: str | None = None
-        self.response_id: str | None = None
-        self._parts: list[Part] = []
-        self._limits = limits
-        self._origin = _origin(target.type.name, target.model)
-        self._input_bytes = 0
-        self._noticed: set[str] = set()
+    _target: Target
+    _limits: DecodeLimits
+    open: dict[int, Part] = {}
+    """The blocks that may still grow, by their index on the wire."""
+    calls: list[Part] = []
+    refusal: str | None = None
+    response_id: str | None = None
+    model: str | None = None
+    """In the provider's words: the one that began it, or the last that it fell back to."""
+    _parts: list[Part] = []
+    _input_bytes: int = 0
+    _noticed: set[str] = set()
+
+    @property
+    def _origin(self) -> Origin:
+        return _origin(self._target.type.name, self._target.model)
 
     @property
     def has_output(self) -> bool:
@@ -59,9 +67,9 @@ class Answer:
         self.open[index] = part
         match part.kind:
             case "text" | "output":
-                out += (ContentDelta(piece) for piece in part.pieces)
+                out += [ContentDelta(piece) for piece in part.pieces]
             case "thinking":
-                out += (ReasoningDelta(piece) for piece in part.pieces)
+                out += [ReasoningDelta(piece) for piece in part.pieces]
             case "call":
                 out.append(ToolCallStarted(part.index, str(block["id"]), str(block["name"])))
                 if part.is_whole:
@@ -70,6 +78,12 @@ class Answer:
             case "raw":
                 if not is_known(block.get("type")):
                     self.note(f"content block of type {str(block.get('type'))[:64]!r}", out)
+                match block:
+                    case {"type": "fallback", "to": {"model": str(model)}}:
+                        self.model = model
+                        out.append(Notice(MODEL_CHANGED, f"The provider went on with {model[:128]}."))
+                    case _:
+                        pass
         return None
 
     def _admit(self, part: Part) -> Failure | None:
@@ -180,7 +194,9 @@ class Answer:
 
     def message(self) -> Message:
         """The answer as a turn. Its blocks are kept only where the turn cannot be rebuilt without them."""
-        message = self.partial() or Message(role=Role.ASSISTANT)
+        message = self.partial() or _NOTHING_SAID
+        if len(self._parts) == 1 and self._parts[0].is_plain_text:  # what nearly every answer is
+            return message
         blocks = [part.block() for part in self._parts]
         if is_rebuildable(blocks, message):
             return message
@@ -188,13 +204,14 @@ class Answer:
 
     def partial(self) -> Message | None:
         """What has come, in canonical fields alone; ``None`` where that is nothing."""
-        content = "".join(part.text for part in self._parts if part.kind in ("text", "output"))
-        reasoning = tuple(block for part in self._parts if (block := self._reasoning(part)) is not None)
-        calls = tuple(self._tool_call(part) for part in self.calls)
+        content = "".join([part.text for part in self._parts if part.kind in ("text", "output")])
+        reasoning = tuple([block for part in self._parts if (block := self._reasoning(part)) is not None])
+        calls = tuple([self._tool_call(part) for part in self.calls])
         if not (content or reasoning or calls or self.refusal):
             return None
-        return Message(
-            role=Role.ASSISTANT, content=content, reasoning=reasoning, tool_calls=calls, refusal=self.refusal
+        # Copied, not validated: what it is made of was validated, or was read as JSON text.
+        return _NOTHING_SAID.model_copy(
+            update={"content": content, "reasoning": reasoning, "tool_calls": calls, "refusal": self.refusal}
         )
 
     def _tool_call(self, part: Part) -> ToolCall:
@@ -211,6 +228,9 @@ class Answer:
         elif part.began.get("type") == "redacted_thinking" and isinstance(data := part.began.get("data"), str):
             return ReasoningBlock(data=data, origin=self._origin)
         return None
+
+
+_NOTHING_SAID = Message(role=Role.ASSISTANT)
 
 
 @lru_cache(maxsize=256)

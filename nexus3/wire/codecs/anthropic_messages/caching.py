@@ -23,17 +23,22 @@ def place_marks(tools: Sequence[Block], history: History, *, automatic: bool, no
     """
     stable = [*tools, *history.system]
     moving = [block for turn in history.turns for block in turn.content]
-    marked = _kept(stable, moving, notices)
-    if lengthened := _lengthen([*stable, *moving]):
-        said = f"cache: {lengthened} marks before a mark of 1h were lengthened to 1h, as the API demands."
-        notices.append(Notice(CHANGED_PARAMETER, said))
+    blocks = stable + moving
+    marks = sum([_MARK in block for block in blocks])
+    are_given = marks > 0  # nearly no caller sets marks, and ours alone break no rule
+    if are_given:
+        marks = _drop_surplus(stable, moving, notices)
+        if lengthened := _lengthen(blocks):
+            said = f"cache: {lengthened} marks before a mark of 1h were lengthened to 1h, as the API demands."
+            notices.append(Notice(CHANGED_PARAMETER, said))
     if automatic:
         users = [turn for turn in history.turns if turn.role == "user"]
         for block in [*history.system[-1:], *(users[-2].content[-1:] if len(users) > 1 else ())]:
-            if len(marked) < _MAX_MARKS and _MARK not in block:
+            if marks < _MAX_MARKS and _MARK not in block:
                 block[_MARK] = cache_control("default")
-                marked.append(block)
-        _lengthen([*stable, *moving])
+                marks += 1
+        if are_given:
+            _lengthen(blocks)
 
 
 def remove_marks(tools: Sequence[Block], history: History, notices: list[Notice]) -> None:
@@ -43,18 +48,18 @@ def remove_marks(tools: Sequence[Block], history: History, notices: list[Notice]
         notices.append(Notice(DROPPED_PARAMETER, "cache: this provider takes no cache marks."))
 
 
-def _kept(stable: list[Block], moving: list[Block], notices: list[Notice]) -> list[Block]:
-    """The marked blocks, after the oldest marks of messages, then of the rest, made way for newer ones."""
-    marked_stable = [block for block in stable if _MARK in block]
-    marked = [block for block in moving if _MARK in block]
-    surplus = len(marked_stable) + len(marked) - _MAX_MARKS
+def _drop_surplus(stable: list[Block], moving: list[Block], notices: list[Notice]) -> int:
+    """Where marks are too many, the oldest of messages, then of the rest, make way for newer ones. Returns how many
+    are left.
+    """
+    marked = [block for block in moving + stable if _MARK in block]
+    surplus = len(marked) - _MAX_MARKS
     if surplus <= 0:
-        return marked_stable + marked
-    order = marked + marked_stable
-    for block in order[:surplus]:
+        return len(marked)
+    for block in marked[:surplus]:
         del block[_MARK]
     notices.append(Notice(DROPPED_PARAMETER, f"cache: only {_MAX_MARKS} marks are taken; {surplus} were left out."))
-    return order[surplus:]
+    return _MAX_MARKS
 
 
 def _lengthen(blocks: list[Block]) -> int:

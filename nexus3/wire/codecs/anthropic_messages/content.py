@@ -3,13 +3,13 @@
 Raises ``unsupported`` for what the API has no block for: leaving it out would change what was asked.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
 from nexus3.wire.catalog import Target
 from nexus3.wire.codecs.anthropic_messages.replay import Block, is_blank
 from nexus3.wire.failures import error_of, fail
-from nexus3.wire.messages import CacheMark, FilePart, ImagePart, Part, TextPart
+from nexus3.wire.messages import CacheMark, FilePart, ImagePart, Message, Part, TextPart
 
 _IMAGES = {
     "image/jpeg": "image/jpeg",
@@ -25,14 +25,15 @@ def cache_control(mark: CacheMark) -> Block:
     return {"type": "ephemeral"} if mark == "default" else {"type": "ephemeral", "ttl": mark}
 
 
-def blocks_of(content: str | Sequence[Part], target: Target) -> Iterator[Block]:
+def blocks_of(content: str | Sequence[Part], target: Target) -> list[Block]:
     """The content's blocks, with ``cache_control`` where a part is marked. Blank text is left out: the API refuses it.
 
     Raises:
         ProviderError: ``unsupported`` for a part that this provider has no block for.
     """
     if isinstance(content, str):
-        content = (TextPart(text=content),)
+        return [] if is_blank(content) else [{"type": "text", "text": content}]
+    blocks: list[Block] = []
     for part in content:
         match part:
             case TextPart():
@@ -45,21 +46,23 @@ def blocks_of(content: str | Sequence[Part], target: Target) -> Iterator[Block]:
                 block = _file_block(part, target)
         if part.cache is not None:
             block["cache_control"] = cache_control(part.cache)
-        yield block
+        blocks.append(block)
+    return blocks
 
 
-def names_files(content: str | Sequence[Part]) -> bool:
-    """Whether the content names files by the provider's ids, which needs a beta header."""
+def names_files(message: Message) -> bool:
+    """Whether the message names files by the provider's ids, which needs a beta header."""
+    content = message.content
     return not isinstance(content, str) and any(getattr(part, "file_id", None) is not None for part in content)
 
 
 def plain(blocks: list[Block]) -> str | list[Block]:
     """The shorter spelling of a content that is one text and nothing else."""
-    match blocks:
-        case [{"type": "text", "text": str(text), **others}] if not others:
+    if len(blocks) == 1 and len(block := blocks[0]) == 2 and block.get("type") == "text":
+        text = block.get("text")
+        if isinstance(text, str):
             return text
-        case _:
-            return blocks
+    return blocks
 
 
 def _image_source(part: ImagePart | FilePart, target: Target) -> Block:

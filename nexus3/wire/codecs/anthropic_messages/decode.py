@@ -9,7 +9,7 @@ import msgspec
 
 from nexus3.wire.catalog import Target
 from nexus3.wire.codecs import Reply
-from nexus3.wire.codecs.anthropic_messages.answer import over_limit
+from nexus3.wire.codecs.anthropic_messages.answer import Answer, over_limit
 from nexus3.wire.codecs.anthropic_messages.stream import PHASE_OPEN, MessageStream
 from nexus3.wire.events import (
     INFERRED_FINISH,
@@ -25,12 +25,12 @@ from nexus3.wire.limits import DecodeLimits
 from nexus3.wire.messages import Message, Usage
 from nexus3.wire.sse import FrameTooLarge, SseDecoder
 
-_CONTENT = (ContentDelta, ReasoningDelta, ToolCallStarted)
+_CONTENT = frozenset({ContentDelta, ReasoningDelta, ToolCallStarted})
 """What content begins with."""
 
 
-class MessagesDecoder:
-    """A :class:`nexus3.wire.codecs.Decoder` of one answer."""
+class _BodyDecoder:
+    """Reads an unstreamed answer; and knows of any how it ends."""
 
     outcome: Reply | Failure | None
     proven: bool
@@ -43,59 +43,17 @@ class MessagesDecoder:
         self.emitted = False
         self.usage = None
         self._request_id = request_id
-        self._sse = SseDecoder(max_line_bytes=limits.max_line_bytes, max_event_bytes=limits.max_event_bytes)
-        self._stream = MessageStream(target, request_id=request_id, limits=limits)
+        self._stream = MessageStream(Answer(target, limits), request_id, limits)
         self._held: list[StreamEvent] = []
 
-    def feed(self, data: bytes) -> list[StreamEvent]:
-        """Take the next bytes of the body, in pieces of any size; returns the events they completed, oldest first."""
-        if self.outcome is not None:
-            return []
-        out: list[StreamEvent] = []
-        failure: Failure | None = None
-        too_large: FrameTooLarge | None = None
-        stream = self._stream
-        try:
-            frames = self._sse.feed(data)
-        except FrameTooLarge as error:
-            frames, too_large = error.events, error
-        for frame in frames:
-            failure = stream.take(frame, out)
-            if failure is not None or stream.is_over:
-                break
-        else:
-            if too_large is not None:
-                failure = over_limit(too_large.limit, too_large.bytes_limit)
-        return self._settle(out, failure)
-
-    def end(self, cut: Failure | None = None) -> list[StreamEvent]:
-        """The body is over, properly or by ``cut``. Sets ``outcome``, unless it is set already."""
-        if self.outcome is not None:
-            return []
-        out: list[StreamEvent] = []
-        failure: Failure | None = None
-        try:
-            frame = self._sse.end()
-        except FrameTooLarge as error:
-            failure = over_limit(error.limit, error.bytes_limit)
-        else:
-            failure = self._stream.take(frame, out) if frame is not None else None
-        return self._settle(out, None if self._stream.is_over else cut or failure or self._truncated())
-
     def whole(self, body: bytes) -> list[StreamEvent]:
-        """Take an unstreamed body instead of a stream. Sets ``outcome``."""
+        """Take the body. Sets ``outcome``."""
         out: list[StreamEvent] = []
-        return self._settle(out, self._stream.take_whole(body, out) if body.strip() else self._truncated())
+        return self._settle(out, self._stream.take_whole(body, out) if body.strip() else _empty())
 
     def partial(self) -> Message | None:
         """What has arrived, unfinished tool calls included; ``None`` where nothing has."""
         return self._stream.answer.partial()
-
-    def _truncated(self) -> Failure:
-        if self._stream.events or self._sse.pending:
-            message = "The stream ended without message_stop, so the answer may be incomplete."
-            return fail("protocol", "stream_truncated", message, retryable=True)
-        return fail("protocol", "empty_response", "The provider's answer was empty.", retryable=True)
 
     def _settle(self, out: list[StreamEvent], failure: Failure | None) -> list[StreamEvent]:
         """Hand ``out`` out, or hold it back, and set ``outcome`` where the answer is over."""
@@ -104,7 +62,7 @@ class MessagesDecoder:
             self.outcome = self._reply(out, lost=failure)
             failure = None
         if not self.emitted:
-            self.emitted = any(isinstance(event, _CONTENT) for event in out)
+            self.emitted = not _CONTENT.isdisjoint(map(type, out))
             self._held += out
             if not (self.emitted or self.outcome is not None):
                 out = []
@@ -136,8 +94,56 @@ class MessagesDecoder:
             raw_stop_reason=stream.stop_reason,
             usage=stream.usage,
             response_id=stream.answer.response_id,
-            model=stream.model,
+            model=stream.answer.model,
         )
+
+
+class MessagesDecoder(_BodyDecoder):
+    """A :class:`nexus3.wire.codecs.Decoder`: an answer that arrives as server-sent events."""
+
+    def __init__(self, target: Target, *, request_id: str | None, limits: DecodeLimits) -> None:
+        super().__init__(target, request_id=request_id, limits=limits)
+        self._sse = SseDecoder(max_line_bytes=limits.max_line_bytes, max_event_bytes=limits.max_event_bytes)
+
+    def feed(self, data: bytes) -> list[StreamEvent]:
+        """Take the next bytes of the body, in pieces of any size; returns the events they completed, oldest first."""
+        if self.outcome is not None:
+            return []
+        out: list[StreamEvent] = []
+        too_large: FrameTooLarge | None = None
+        stream = self._stream
+        try:
+            frames = self._sse.feed(data)
+        except FrameTooLarge as error:
+            frames, too_large = error.events, error
+        failure = stream.take(frames, out)
+        if too_large is not None and failure is None and not stream.is_over:
+            failure = over_limit(too_large.limit, too_large.bytes_limit)
+        return self._settle(out, failure)
+
+    def end(self, cut: Failure | None = None) -> list[StreamEvent]:
+        """The body is over, properly or by ``cut``. Sets ``outcome``, unless it is set already."""
+        if self.outcome is not None:
+            return []
+        out: list[StreamEvent] = []
+        failure: Failure | None = None
+        try:
+            frame = self._sse.end()
+        except FrameTooLarge as error:
+            failure = over_limit(error.limit, error.bytes_limit)
+        else:
+            failure = self._stream.take([frame], out) if frame is not None else None
+        return self._settle(out, None if self._stream.is_over else cut or failure or self._truncated())
+
+    def _truncated(self) -> Failure:
+        if not (self._stream.events or self._sse.pending):
+            return _empty()
+        message = "The stream ended without message_stop, so the answer may be incomplete."
+        return fail("protocol", "stream_truncated", message, retryable=True)
+
+
+def _empty() -> Failure:
+    return fail("protocol", "empty_response", "The provider's answer was empty.", retryable=True)
 
 
 def open_decoder(target: Target, *, request_id: str | None, limits: DecodeLimits) -> MessagesDecoder:
@@ -149,7 +155,7 @@ def decode_body(
     body: bytes, target: Target, *, request_id: str | None, limits: DecodeLimits
 ) -> tuple[list[StreamEvent], Reply | Failure]:
     """Read an unstreamed answer with a 2xx status into the same events that a stream would have given."""
-    decoder = MessagesDecoder(target, request_id=request_id, limits=limits)
+    decoder = _BodyDecoder(target, request_id=request_id, limits=limits)
     events = decoder.whole(body)
     assert decoder.outcome is not None, "whole() always ends the answer"
     return events, decoder.outcome

@@ -30,6 +30,7 @@ from nexus3.wire.events import CHANGED_PARAMETER, DROPPED_PARAMETER, Notice
 from nexus3.wire.requests import CompletionRequest
 
 _VERSION = "2023-06-01"
+_OUR_HEADERS = frozenset({"content-type", "accept", "anthropic-version"})
 _FILES_BETA = "files-api-2025-04-14"
 
 
@@ -70,12 +71,13 @@ def encode(request: CompletionRequest, target: Target, *, stream: bool) -> Encod
     if output_config:
         body["output_config"] = output_config
     body |= _sampling(request, traits, thinking, notices)
-    body |= _identity(request, target, notices)
+    if request.user or request.metadata:
+        body |= _identity(request, target, notices)
     if stream:
         body["stream"] = True
     body = merge_body(body, target.extra_body, request.extra_body)
 
-    betas = [_FILES_BETA] if any(names_files(message.content) for message in request.messages) else []
+    betas = [_FILES_BETA] if any(map(names_files, request.messages)) else []
     return Encoded(target.url, _headers(target, betas, stream=stream), _bytes(body), tuple(notices))
 
 
@@ -88,6 +90,8 @@ def _thinking(
     if asked is not None and target.quirks.reasoning_param == "none":
         notices.append(Notice(DROPPED_PARAMETER, "reasoning: this provider does not take it."))
         asked = None
+    if asked is None:
+        return Thinking(max_tokens=max_tokens)
     said: list[Notice] = []
     thinking = plan_thinking(asked, traits, max_tokens, said)
     if thinking.has_budget and history.breaks_thinking:
@@ -115,8 +119,8 @@ def _mark(
 def _sampling(request: CompletionRequest, traits: Traits, thinking: Thinking, notices: list[Notice]) -> Block:
     body: Block = {}
     temperature, top_p = request.temperature, request.top_p
-    given = [name for name, value in (("temperature", temperature), ("top_p", top_p)) if value is not None]
-    if given and (traits.sampling == "none" or thinking.is_on):
+    if not (temperature is None and top_p is None) and (traits.sampling == "none" or thinking.is_on):
+        given = [name for name, value in (("temperature", temperature), ("top_p", top_p)) if value is not None]
         why = "this model takes no sampling parameters" if traits.sampling == "none" else "not taken while thinking"
         notices.append(Notice(DROPPED_PARAMETER, f"{', '.join(given)}: {why}."))
         temperature = top_p = None
@@ -130,11 +134,12 @@ def _sampling(request: CompletionRequest, traits: Traits, thinking: Thinking, no
         body["temperature"] = temperature
     if top_p is not None:
         body["top_p"] = top_p
-    stop = [sequence for sequence in request.stop if sequence.strip()]
-    if len(stop) < len(request.stop):
-        notices.append(Notice(DROPPED_PARAMETER, "stop: sequences of white space alone are not taken."))
-    if stop:
-        body["stop_sequences"] = stop
+    if request.stop:
+        stop = [sequence for sequence in request.stop if sequence.strip()]
+        if len(stop) < len(request.stop):
+            notices.append(Notice(DROPPED_PARAMETER, "stop: sequences of white space alone are not taken."))
+        if stop:
+            body["stop_sequences"] = stop
     if request.seed is not None:
         notices.append(Notice(DROPPED_PARAMETER, "seed: the Messages API has none."))
     return body
@@ -155,19 +160,20 @@ def _identity(request: CompletionRequest, target: Target, notices: list[Notice])
 
 
 def _headers(target: Target, betas: list[str], *, stream: bool) -> tuple[tuple[str, str], ...]:
-    ours = {
-        "content-type": "application/json",
-        "accept": "text/event-stream" if stream else "application/json",
-        "anthropic-version": _VERSION,
-    }
+    headers = [
+        ("content-type", "application/json"),
+        ("accept", "text/event-stream" if stream else "application/json"),
+        ("anthropic-version", _VERSION),
+    ]
     theirs: list[tuple[str, str]] = []
     for name, value in target.headers:
         if name.lower() == "anthropic-beta":
             betas = [*betas, *(beta.strip() for beta in value.split(","))]
-        elif name.lower() not in ours:
+        elif name.lower() not in _OUR_HEADERS:
             theirs.append((name, value))
-    joined = ",".join(dict.fromkeys(beta for beta in betas if beta))
-    return (*ours.items(), *((("anthropic-beta", joined),) if joined else ()), *theirs)
+    if betas and (joined := ",".join(dict.fromkeys(beta for beta in betas if beta))):
+        headers.append(("anthropic-beta", joined))
+    return (*headers, *theirs)
 
 
 def _bytes(body: dict[str, object]) -> bytes:

@@ -5,7 +5,7 @@ where nothing that was said is lost, with a notice; the rest is refused here.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Literal, assert_never
 
 import msgspec
@@ -80,7 +80,8 @@ def spell_history(messages: Sequence[Message], target: Target, traits: Traits, n
     for message in conversation:
         writer.write(message)
     writer.close()
-    notices += notices_of(repairs)
+    if repairs:
+        notices += notices_of(repairs)
     return History(system, writer.turns, writer.tool_names)
 
 
@@ -104,7 +105,7 @@ def _only_text(message: Message, target: Target) -> list[Block]:
     if not isinstance(message.content, str) and not all(isinstance(part, TextPart) for part in message.content):
         problem = f"Messages of role {message.role} hold text only; put images and files into a user message."
         raise error_of(fail("unsupported", "content_of_role", problem))
-    return list(blocks_of(message.content, target))
+    return blocks_of(message.content, target)
 
 
 class _Writer:
@@ -132,14 +133,13 @@ class _Writer:
             case role:
                 assert_never(role)
 
-    def _add(self, role: Literal["user", "assistant", "system"], blocks: Iterable[Block]) -> None:
-        added = list(blocks)
-        if not added:
+    def _add(self, role: Literal["user", "assistant", "system"], blocks: list[Block]) -> None:
+        if not blocks:
             self._repairs[EMPTY_MESSAGE] += 1
         elif self.turns and self.turns[-1].role == role:
-            self.turns[-1].content += added
+            self.turns[-1].content += blocks
         else:
-            self.turns.append(Turn(role, added))
+            self.turns.append(Turn(role, blocks))
 
     def _assistant(self, message: Message) -> None:
         kept = _own_blocks(message, self._target)
@@ -171,7 +171,7 @@ class _Writer:
         return blocks
 
     def _result(self, message: Message) -> None:
-        content = list(blocks_of(message.content, self._target))
+        content = blocks_of(message.content, self._target)
         marks = [mark for block in content if (mark := block.pop("cache_control", None))]
         result: Block = {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": plain(content) or ""}
         if message.is_error:
@@ -187,7 +187,7 @@ class _Writer:
             return
         if blocks:
             self._repairs["A system message between turns was sent as user text in <system> tags"] += 1
-        self._add("user", ({**block, "text": f"<system>{block['text']}</system>"} for block in blocks))
+        self._add("user", [{**block, "text": f"<system>{block['text']}</system>"} for block in blocks])
 
     def close(self) -> None:
         """The history is over."""

@@ -27,6 +27,9 @@ _RAW_TYPES = frozenset(
 )
 
 
+_PLAIN_TEXT = frozenset({"type", "text"})
+
+
 class Part(msgspec.Struct, eq=False):
     """One content block: as it began, and the pieces that came for it since."""
 
@@ -78,9 +81,14 @@ class Part(msgspec.Struct, eq=False):
         else:
             self.began["citations"] = [citation]
 
+    @property
+    def is_plain_text(self) -> bool:
+        """A text block that has nothing but its text: no field but that one grows in it."""
+        return self.kind == "text" and self.began.keys() == _PLAIN_TEXT
+
     def block(self) -> Block:
         """The whole block, as an unstreamed answer would have had it."""
-        grown = {**self.began, **{field: "".join(pieces) for field, pieces in self.other_pieces.items()}}
+        grown = self.began | {field: "".join(pieces) for field, pieces in self.other_pieces.items()}
         match self.kind:
             case "text":
                 return {**grown, "text": self.text}
@@ -96,12 +104,12 @@ class Part(msgspec.Struct, eq=False):
 
 def part_of(block: Block) -> Part:
     """The part that begins with ``block``, with what the block already holds."""
-    match block:
-        case {"type": "text"}:
+    match block.get("type"):
+        case "text":
             return Part("text", block, _pieces(block.get("text")))
-        case {"type": "thinking"}:
+        case "thinking":
             return Part("thinking", block, _pieces(block.get("thinking")))
-        case {"type": "tool_use"}:
+        case "tool_use":
             given = block.get("input")
             is_whole = isinstance(given, dict) and bool(given)
             pieces = [msgspec.json.encode(given).decode()] if is_whole else []

@@ -14,7 +14,7 @@ _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 
 def is_too_deep(data: bytes, max_depth: int) -> bool:
     """Whether objects and lists are nested deeper than ``max_depth``. Linear, and nearly free for flat data."""
-    if data.count(b"{") + data.count(b"[") <= max_depth:
+    if len(data) <= max_depth or data.count(b"{") + data.count(b"[") <= max_depth:
         return False
     depth = 0
     for match in _TOKEN.finditer(data):

@@ -36,10 +36,9 @@ def turn_blocks(reasoning: Iterable[ReasoningBlock], text: str, calls: Iterable[
             blocks.append({"type": "thinking", "thinking": block.text, **signed})
     if not is_blank(text):
         blocks.append({"type": "text", "text": text})
-    blocks += (
-        {"type": "tool_use", "id": call.id, "name": call.name, "input": call_input(call.arguments, call.raw_arguments)}
-        for call in calls
-    )
+    for call in calls:
+        call_block = {"type": "tool_use", "id": call.id, "name": call.name}
+        blocks.append({**call_block, "input": call_input(call.arguments, call.raw_arguments)})
     return blocks
 
 
@@ -56,21 +55,24 @@ def is_rebuildable(blocks: Sequence[Block], message: Message) -> bool:
 
 def _is_nothing(block: Block) -> bool:
     """Blank text, or thinking that has neither text nor signature."""
-    match block:
-        case {"type": "text", "text": str(text)}:
-            return is_blank(text)
-        case {"type": "thinking"}:
+    match block.get("type"):
+        case "text":
+            text = block.get("text")
+            return isinstance(text, str) and is_blank(text)
+        case "thinking":
             return not (block.get("thinking") or block.get("signature"))
         case _:
             return False
 
 
-_EMPTY: tuple[tuple[str, object], ...] = (("citations", []), ("caller", {"type": "direct"}), ("signature", ""))
+_EMPTY: dict[str, object] = {"citations": [], "caller": {"type": "direct"}, "signature": ""}
 
 
 def _essence(block: Block) -> Block:
     """The block without what says nothing: nulls, no citations, no signature, a caller that is the model itself."""
-    return {key: value for key, value in block.items() if value is not None and (key, value) not in _EMPTY}
+    return {
+        key: value for key, value in block.items() if value is not None and not (key in _EMPTY and value == _EMPTY[key])
+    }
 
 
 def is_ours(origin: Origin | None, target: Target) -> bool:

@@ -13,22 +13,16 @@ output that is cut off by ``max_tokens`` ends so. An unstreamed body is read as 
 everything.
 """
 
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
 import msgspec
 
-from nexus3.wire.catalog import Target
 from nexus3.wire.classify import in_stream_failure
 from nexus3.wire.codecs.anthropic_messages.answer import Answer, bad_sequence, over_limit
 from nexus3.wire.codecs.anthropic_messages.payload import parse_object
 from nexus3.wire.codecs.anthropic_messages.usage import merge_counters, usage_of
-from nexus3.wire.events import (
-    MODEL_CHANGED,
-    ContentDelta,
-    Notice,
-    ResponseStarted,
-    StopReason,
-    StreamEvent,
-    UsageUpdated,
-)
+from nexus3.wire.events import ContentDelta, ResponseStarted, StopReason, StreamEvent, UsageUpdated
 from nexus3.wire.failures import Failure, Phase, fail
 from nexus3.wire.limits import DecodeLimits
 from nexus3.wire.messages import Usage
@@ -44,17 +38,6 @@ _STOP_REASONS: dict[str, StopReason] = {
     "refusal": "refusal",
     "model_context_window_exceeded": "context_window",
 }
-
-_HANDLED = frozenset(
-    {
-        "message_start",
-        "content_block_start",
-        "content_block_delta",
-        "content_block_stop",
-        "message_delta",
-        "message_stop",
-    }
-)
 
 PHASE_OPEN: Phase = "queued"
 """The phase of a failure from here: whoever hands out the events knows whether content went out before it."""
@@ -83,48 +66,53 @@ _read_delta = msgspec.json.Decoder(_BlockDelta).decode
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-class MessageStream:
+class MessageStream(msgspec.Struct, eq=False):
     """Reads events of the wire into events of ours, appended to ``out``.
 
     A method returns the failure that ends the answer, or ``None``.
     """
 
-    def __init__(self, target: Target, *, request_id: str | None, limits: DecodeLimits) -> None:
-        self.answer = Answer(target, limits)
-        self.is_over = False
-        """``message_stop`` was read."""
-        self.is_proven = False
-        """The answer is complete: its stop reason, or ``message_stop``, was read."""
-        self.usage: Usage | None = None
-        self.model: str | None = None
-        self.stop_reason: str | None = None
-        """The provider's own word."""
-        self.events = 0
-        self._is_started = False
-        self._request_id = request_id
-        self._limits = limits
-        self._counters: dict[str, int] = {}
+    answer: Answer
+    _request_id: str | None
+    _limits: DecodeLimits
+    is_over: bool = False
+    """``message_stop`` was read."""
+    is_proven: bool = False
+    """The answer is complete: its stop reason, or ``message_stop``, was read."""
+    usage: Usage | None = None
+    stop_reason: str | None = None
+    """The provider's own word."""
+    events: int = 0
+    _is_started: bool = False
+    _counters: dict[str, int] = {}
 
-    def take(self, frame: ServerSentEvent, out: list[StreamEvent]) -> Failure | None:
-        """Read the next event."""
-        self.events += 1
-        if self.events > self._limits.max_events:
-            return over_limit("max_events", self._limits.max_events, "events")
-        if frame.event not in ("content_block_delta", "message"):
-            return self._take_any(frame, out)
-        try:
-            event = _read_delta(frame.data)
-        except _UNREADABLE:
-            return self._take_any(frame, out)
-        part = self.answer.open.get(event.index)
-        if part is None:
-            return self._not_open("content_block_delta", event.index)
-        delta = event.delta
-        if isinstance(delta, _Text):
-            return self.answer.text(part, delta.text, out)
-        if isinstance(delta, _Input):
-            return self.answer.input(part, delta.partial_json, out)
-        return self.answer.thinking(part, delta.thinking, out)
+    def take(self, frames: Sequence[ServerSentEvent], out: list[StreamEvent]) -> Failure | None:
+        """Read the next events, no further than to the one that ends the answer."""
+        allowed = self._limits.max_events - self.events
+        self.events += len(frames)
+        answer, open_parts = self.answer, self.answer.open
+        for name, data in frames[:allowed]:
+            try:
+                event = _read_delta(data) if name in ("content_block_delta", "message") else None
+            except _UNREADABLE:
+                event = None
+            if event is None:
+                failure = self._take_any(name, data, out)
+                if self.is_over:
+                    return failure
+            elif (part := open_parts.get(event.index)) is None:
+                return self._not_open("content_block_delta", event.index)
+            else:
+                delta = event.delta
+                if isinstance(delta, _Text):
+                    failure = answer.text(part, delta.text, out)
+                elif isinstance(delta, _Input):
+                    failure = answer.input(part, delta.partial_json, out)
+                else:
+                    failure = answer.thinking(part, delta.thinking, out)
+            if failure is not None:
+                return failure
+        return over_limit("max_events", self._limits.max_events, "events") if len(frames) > allowed else None
 
     def take_whole(self, body: bytes, out: list[StreamEvent]) -> Failure | None:
         """Read an unstreamed body instead of events."""
@@ -137,36 +125,28 @@ class MessageStream:
             return fail("protocol", "malformed_body", "The provider's answer has no list of content.")
         return self._message_start({"message": said}, out) or self._message_stop({}, out)
 
-    def _take_any(self, frame: ServerSentEvent, out: list[StreamEvent]) -> Failure | None:
-        if frame.data.strip().startswith(b"[DONE]"):  # an end marker of the other dialect, which gateways add
-            return None
-        said = parse_object(frame.data, max_depth=self._limits.max_json_depth, reason="malformed_event")
+    def _take_any(self, name: str, data: bytes, out: list[StreamEvent]) -> Failure | None:
+        said = parse_object(data, max_depth=self._limits.max_json_depth, reason="malformed_event")
         if isinstance(said, Failure):
-            if frame.event == "error":
-                return self._error({"error": frame.data[:500].decode("utf-8", "replace")})
-            return said
-        name = _word(said.get("type")) or frame.event
-        if name == "error" or (name not in _HANDLED and said.get("error")):
-            return self._error(said)
-        if name not in _HANDLED:
-            if name != "ping":
-                self.answer.note(f"event of type {name[:64]!r}", out)
-            return None
+            if data.strip().startswith(b"[DONE]"):  # an end marker of the other dialect, which gateways add
+                return None
+            return self._error({"error": data[:500].decode("utf-8", "replace")}) if name == "error" else said
+        kind = said.get("type")
+        if isinstance(kind, str) and kind:
+            name = kind
+        read = self._readers.get(name)
+        if read is None:
+            return self._take_other(name, said, out)
         if not self._is_started and name != "message_start":
             return bad_sequence(f"{name} came before message_start")
-        match name:
-            case "message_start":
-                return self._message_start(said, out)
-            case "content_block_start":
-                return self._block_start(said, out)
-            case "content_block_delta":
-                return self._block_delta(said, out)
-            case "content_block_stop":
-                return self._block_stop(said, out)
-            case "message_delta":
-                return self._message_delta(said, out)
-            case _:
-                return self._message_stop(said, out)
+        return read(self, said, out)
+
+    def _take_other(self, name: str, said: dict[str, object], out: list[StreamEvent]) -> Failure | None:
+        if name == "error" or said.get("error"):
+            return self._error(said)
+        if name != "ping":
+            self.answer.note(f"event of type {name[:64]!r}", out)
+        return None
 
     def _message_start(self, said: dict[str, object], out: list[StreamEvent]) -> Failure | None:
         message = said.get("message")
@@ -175,25 +155,19 @@ class MessageStream:
         if self._is_started:
             return bad_sequence("a second message_start")
         self._is_started = True
-        self.answer.response_id, self.model = _word(message.get("id")), _word(message.get("model"))
-        out.append(ResponseStarted(self.answer.response_id, self.model, self._request_id))
+        answer = self.answer
+        answer.response_id, answer.model = _word(message.get("id")), _word(message.get("model"))
+        out.append(ResponseStarted(answer.response_id, answer.model, self._request_id))
         self._count(message.get("usage"), out)
         content = message.get("content")
         for index, block in enumerate(content if isinstance(content, list) else ()):
-            failure = self._block_start({"index": index, "content_block": block}, out) or self.answer.finish(index)
-            if failure is not None:
+            if failure := answer.begin(index, block, out) or answer.finish(index):
                 return failure
         self._read_stop(message, out)
         return None
 
     def _block_start(self, said: dict[str, object], out: list[StreamEvent]) -> Failure | None:
-        block = said.get("content_block")
-        failure = self.answer.begin(_index(said), block, out)
-        match block:
-            case {"type": "fallback", "to": {"model": str(model)}} if failure is None:
-                self.model = model
-                out.append(Notice(MODEL_CHANGED, f"The provider went on with {model[:128]}."))
-        return failure
+        return self.answer.begin(_index(said), said.get("content_block"), out)
 
     def _block_delta(self, said: dict[str, object], out: list[StreamEvent]) -> Failure | None:
         part = self.answer.open.get(_index(said))
@@ -233,6 +207,15 @@ class MessageStream:
             return failure
         self.is_proven = self.is_over = True
         return None
+
+    _readers: ClassVar[dict[str, Callable[["MessageStream", dict[str, object], list[StreamEvent]], Failure | None]]] = {
+        "message_start": _message_start,
+        "content_block_start": _block_start,
+        "content_block_delta": _block_delta,
+        "content_block_stop": _block_stop,
+        "message_delta": _message_delta,
+        "message_stop": _message_stop,
+    }
 
     def _error(self, said: dict[str, object]) -> Failure:
         return in_stream_failure(said, phase=PHASE_OPEN, request_id=self._request_id)
@@ -278,6 +261,6 @@ def _word(value: object) -> str | None:
 def _index(said: dict[str, object]) -> int:
     """The block's index; -1 where there is none."""
     index = said.get("index")
-    if isinstance(index, float) and index.is_integer():
-        return int(index)
-    return index if isinstance(index, int) and not isinstance(index, bool) else -1
+    if type(index) is int:  # a bool is an int, too
+        return index
+    return int(index) if isinstance(index, float) and index.is_integer() else -1

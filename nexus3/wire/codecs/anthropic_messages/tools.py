@@ -10,6 +10,7 @@ from nexus3.wire.codecs.anthropic_messages.schema import Schema, strict_schema
 from nexus3.wire.events import CHANGED_PARAMETER, DROPPED_PARAMETER, HISTORY_CHANGED, Notice
 from nexus3.wire.failures import ProviderError, error_of, fail
 from nexus3.wire.requests import CompletionRequest, OutputSchema, Tool
+from nexus3.wire.schema_cache import sendable
 from nexus3.wire.toolschema import normalised
 
 
@@ -25,16 +26,16 @@ def spell_tools(tools: Sequence[Tool], target: Target, traits: Traits, notices: 
 def _spell(tool: Tool, target: Target, traits: Traits, notices: list[Notice]) -> Block:
     if tool.name == OUTPUT_TOOL:
         raise error_of(fail("bad_request", "reserved_name", f"The tool name {OUTPUT_TOOL!r} is reserved."))
-    schema, changes = normalised(tool.name, tool.parameters)
-    if changes:
-        said = f"tools: the parameters of {tool.name!r} were sent as one plain object: {', '.join(changes)}."
+    parameters = sendable(tool.name, tool.parameters)
+    if parameters.changes:
+        said = f"tools: the parameters of {tool.name!r} were sent as one plain object: {', '.join(parameters.changes)}."
         notices.append(Notice(CHANGED_PARAMETER, said))
     spelled: Block = {"name": tool.name}
     if tool.description:
         spelled["description"] = tool.description
-    spelled["input_schema"] = schema
+    spelled["input_schema"] = parameters.schema
     if tool.strict and target.quirks.strict_tools and traits.native_schema:
-        spelled["input_schema"] = _strict(f"tools: {tool.name!r}", schema, notices)
+        spelled["input_schema"] = _strict(f"tools: {tool.name!r}", normalised(tool.name, tool.parameters)[0], notices)
         spelled["strict"] = True
     elif tool.strict:
         notices.append(Notice(DROPPED_PARAMETER, f"tools: strict of {tool.name!r} is not taken by this model."))

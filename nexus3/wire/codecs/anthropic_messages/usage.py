@@ -13,13 +13,18 @@ def merge_counters(counters: dict[str, int], said: object) -> None:
     """Lay one ``usage`` object of the wire over ``counters``. Absent, null and senseless values change nothing."""
     if not isinstance(said, dict):
         return
+    for name in _COUNTERS:
+        if name in said and (tokens := _tokens(said[name])) is not None:
+            counters[name] = tokens
     details = said.get("output_tokens_details")
-    thinking = details.get("thinking_tokens") if isinstance(details, dict) else None
-    for name, value in (*((name, said.get(name)) for name in _COUNTERS), ("thinking_tokens", thinking)):
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            counters[name] = value
+    if isinstance(details, dict) and (tokens := _tokens(details.get("thinking_tokens"))) is not None:
+        counters["thinking_tokens"] = tokens
+
+
+def _tokens(value: object) -> int | None:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and value >= 0 else None  # a bool is an int, too
 
 
 def usage_of(counters: dict[str, int]) -> Usage | None:
