@@ -3,22 +3,16 @@
 It configures structlog for the whole process, which is the application's right and no library's. Without rich.
 """
 
-import json
 import os
 import sys
-import time
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Literal, Protocol, TextIO, cast
-
-import msgspec
-import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal, Protocol, TextIO, cast
 
 from nexus3.observe.catalog import Level
-from nexus3.observe.log import write_line
 from nexus3.observe.redact import redact_secrets
+
+if TYPE_CHECKING:
+    from structlog.typing import Processor
 
 Format = Literal["console", "json"]
 
@@ -38,7 +32,7 @@ def configure(
     *,
     level: Level = "info",
     stream: Stream | None = None,
-    processors: Iterable[Processor] = (),
+    processors: Iterable["Processor"] = (),
 ) -> None:
     """Write lines of ``level`` and above to ``stream`` (standard error), for reading or as one JSON object each.
 
@@ -49,6 +43,10 @@ def configure(
 
     Call it before ``open_supervisor``: a supervisor keeps the log it found. A second call replaces the first.
     """
+    import structlog  # here: who does not call this need not wait for it
+
+    from nexus3.observe import rendering
+
     sink = sys.stderr if stream is None else stream
     stamp: Processor
     renderer: Processor
@@ -62,8 +60,8 @@ def configure(
                 pad_event_to=20,
             )
         case "json":
-            stamp = _stamp_iso
-            renderer = _render_json
+            stamp = rendering.stamp_iso
+            renderer = rendering.render_json
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -73,53 +71,11 @@ def configure(
             redact_secrets,
             renderer,
         ],
-        wrapper_class=_logger_class(level),
+        wrapper_class=rendering.logger_class(level),
         # structlog writes and flushes, no more; its annotation asks for a whole TextIO.
         logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", sink)),
         cache_logger_on_first_use=False,
     )
-
-
-def _logger_class(level: Level) -> type[FilteringBoundLogger]:
-    """structlog's own, with one method more for the lines of this library."""
-    filtering = structlog.make_filtering_bound_logger(level)
-    return cast("type[FilteringBoundLogger]", type(filtering.__name__, (filtering,), {"write_line": write_line}))
-
-
-def _stamp_iso(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
-    """What structlog's TimeStamper writes as ``iso``, in less than half of its time: on most lines only the fraction is
-    new. A whole second has none."""
-    second, micros = divmod(time.time_ns() // 1000, 1_000_000)
-    fraction = f".{micros:06d}" if micros else ""
-    line["timestamp"] = f"{_second(second)}{fraction}Z"
-    return line
-
-
-@lru_cache(maxsize=2)
-def _second(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).isoformat().removesuffix("+00:00")
-
-
-_encode = msgspec.json.Encoder().encode
-
-
-def _render_json(logger: WrappedLogger, method: str, line: EventDict) -> str | bytes:
-    """By msgspec, in a third of what the standard library takes; what it does not know goes structlog's way."""
-    try:
-        return _encode(line).decode()
-    except (TypeError, ValueError, RecursionError):
-        return _render_oddly(logger, method, line)
-
-
-def _json(line: object, *, default: Callable[[object], object]) -> str:
-    """What msgspec refuses (half characters, keys that are no text), the standard library spells somehow."""
-    try:
-        return msgspec.json.encode(line, enc_hook=default).decode()
-    except (TypeError, ValueError, RecursionError):
-        return json.dumps(line, default=default, skipkeys=True)
-
-
-_render_oddly = structlog.processors.JSONRenderer(serializer=_json)
 
 
 def _wants_colours(stream: Stream) -> bool:

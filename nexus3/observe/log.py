@@ -13,13 +13,12 @@ requests still end in exactly one terminal event once it goes on. Who cannot vou
 """
 
 import logging
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-import structlog
-
-from nexus3.observe.catalog import LOG_SINK_FAILED, LogEvent
+from nexus3.observe.catalog import LogEvent
 from nexus3.observe.redact import Redact, printable
 from nexus3.wire.provider_text import scrub
 
@@ -50,9 +49,12 @@ def host_log(redact: Redact = scrub, *, counters: Counter[str] | None = None) ->
     """
     counted = Counter[str]() if counters is None else counters
     to_stdlib = _stdlib_writer(counted)
-    has_structlog = structlog.is_configured()
-    write = _structlog_writer(counted, to_stdlib) if has_structlog else to_stdlib
-    deaf_to = _levels_dropped_by_structlog() if has_structlog else frozenset[str]()
+    write, deaf_to = to_stdlib, frozenset[str]()
+    has_structlog = _host_configured_structlog()
+    if has_structlog:
+        from nexus3.observe import to_structlog
+
+        write, deaf_to = to_structlog.writer(counted, to_stdlib), to_structlog.dropped_levels()
 
     def log(event: LogEvent, line: LineOrMaker) -> None:
         if event.level in deaf_to or not (has_structlog or _LOGGER.isEnabledFor(_STDLIB_LEVELS[event.level])):
@@ -68,49 +70,12 @@ def host_log(redact: Redact = scrub, *, counters: Counter[str] | None = None) ->
 _Write = Callable[[LogEvent, Line], None]
 
 
-def _levels_dropped_by_structlog() -> frozenset[str]:
-    """Those for which its filtering logger has a method that does nothing, which it names so. Where that is not known,
-    nothing is lost but time: whatever else the host filters by, it sees every line."""
-    logger = structlog.get_logger("nexus3")
-    return frozenset(level for level in _STDLIB_LEVELS if getattr(getattr(logger, level), "__name__", "") == "_nop")
+def _host_configured_structlog() -> bool:
+    if "structlog" not in sys.modules:
+        return False  # nobody configured what nobody imported; and it takes a while to import it, and rich with it
+    import structlog
 
-
-def _structlog_writer(counters: Counter[str], otherwise: _Write) -> _Write:
-    logger = structlog.get_logger("nexus3").bind()
-    methods = {level: getattr(logger, level) for level in _STDLIB_LEVELS}
-    takes_lines = vars(type(logger)).get("write_line") is write_line
-    said = False
-
-    def write(event: LogEvent, data: Line) -> None:
-        nonlocal said
-        try:
-            if takes_lines:
-                write_line(logger, event.level, event.name, data)
-            else:
-                methods[event.level](event.name, **data)
-        except Exception as error:  # noqa: BLE001 - a host's processor or sink that raises must not change an outcome
-            counters["log.raised"] += 1
-            if not said:
-                said = True
-                # The type alone: the message of a foreign exception may quote the line.
-                otherwise(LOG_SINK_FAILED, {"error": type(error).__name__})
-            otherwise(event, data)
-
-    return write
-
-
-def write_line(logger: structlog.BoundLoggerBase, level: str, event: str, line: Line) -> None:
-    """What ``logger.<level>(event, **line)`` does in structlog's filtering loggers, for a level that they let through:
-    each call on that way packs the keywords anew, a quarter of all that a wide line costs.
-
-    Only loggers whose class itself has it are written to by it: others, and those that inherit from it, may do
-    something of their own in the methods that this one passes by.
-    """
-    try:
-        arguments, keywords = logger._process_event(level, event, dict(line))  # noqa: SLF001 - for methods of loggers
-        getattr(logger._logger, level)(*arguments, **keywords)  # noqa: SLF001 - as that
-    except structlog.DropEvent:
-        return
+    return structlog.is_configured()
 
 
 def _stdlib_writer(counters: Counter[str]) -> _Write:

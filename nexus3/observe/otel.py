@@ -2,10 +2,12 @@
 
 from functools import cache
 from types import ModuleType
-
-from structlog.typing import EventDict, WrappedLogger
+from typing import TYPE_CHECKING
 
 from nexus3.observe.catalog import CATALOG
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, WrappedLogger
 
 _ATTRIBUTES = {
     event.name: {
@@ -17,7 +19,7 @@ _ATTRIBUTES = {
 }
 
 
-def rename_for_otel(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+def rename_for_otel(_logger: "WrappedLogger", _method: str, line: "EventDict") -> "EventDict":
     """The short keys of our lines as attributes in the namespace ``nexus3.*``; lines that are not ours stay.
 
     For back-ends that keep the keys of all libraries in one space. ``request`` becomes ``nexus3.request.id``.
@@ -26,7 +28,7 @@ def rename_for_otel(_logger: WrappedLogger, _method: str, line: EventDict) -> Ev
     return {attributes.get(key, key): value for key, value in line.items()} if attributes else line
 
 
-def otel_trace_ids(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+def otel_trace_ids(_logger: "WrappedLogger", _method: str, line: "EventDict") -> "EventDict":
     """``trace_id`` and ``span_id`` of the current span, in hexadecimal, where there is one.
 
     On the lines of a request it is the span in which the request was made: its exchange runs in the caller's context.

@@ -10,13 +10,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
-from typing import NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 from urllib.parse import quote
 
-import structlog
-from structlog.typing import EventDict, WrappedLogger
-
 from nexus3.wire.provider_text import REDACTED, is_secret_name, scrub
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, WrappedLogger
 
 Redact = Callable[[str], str]
 """Text in, the same text without secrets out."""
@@ -113,7 +113,7 @@ def printable(text: str) -> str:
     )
 
 
-def redacting(redact: Redact) -> Callable[[WrappedLogger, str, EventDict], EventDict]:
+def redacting(redact: Redact) -> "Callable[[WrappedLogger, str, EventDict], EventDict]":
     """A structlog processor that applies ``redact`` to every value of every line, nested ones included.
 
     Put it last before the renderer. An exception on the line becomes text here, without the values of locals, which
@@ -128,9 +128,11 @@ def redacting(redact: Redact) -> Callable[[WrappedLogger, str, EventDict], Event
     else:
         has_nothing_in = _is_shapeless if redact is scrub else _looks_closely
 
-    def processor(logger: WrappedLogger, method: str, line: EventDict) -> EventDict:
+    def processor(logger: "WrappedLogger", method: str, line: "EventDict") -> "EventDict":
         if "exc_info" in line:
-            line = structlog.processors.format_exc_info(logger, method, line)
+            from structlog.processors import format_exc_info  # here: who does not use structlog need not wait for it
+
+            line = format_exc_info(logger, method, line)
         kind = _kind_of(tuple(line), tuple(map(type, line.values())))
         if not kind.is_plain:
             return {
@@ -160,7 +162,7 @@ class _Kind(NamedTuple):
     """No name says that its value is a secret, or is for structlog alone."""
     texts: tuple[str, ...]
     """Names of values that are texts."""
-    texts_of: Callable[[EventDict], tuple[str, ...]]
+    texts_of: "Callable[[EventDict], tuple[str, ...]]"
     """These values."""
     others: tuple[str, ...]
     """Names of values that are neither texts nor numbers."""

@@ -4,7 +4,6 @@ Error messages are written by strangers, echo keys and prompts, arrive as HTML f
 Patterns find secrets of known shapes only; whoever knows a configured secret must also replace its exact value.
 """
 
-import html
 import re
 from functools import lru_cache
 
@@ -103,4 +102,6 @@ def _without_markup(text: str) -> str:
             silent = not tag["end"]
     if not silent:
         shown.append(text[start:])
+    import html  # here, for its table of entities is large and pages are rare
+
     return html.unescape(" ".join(shown))

@@ -46,6 +46,21 @@ def test_an_unconfigured_host_stays_silent() -> None:
     assert (ran.stdout, ran.stderr) == ("", "")
 
 
+def test_a_host_may_import_structlog_after_nexus3_or_never() -> None:
+    program = (
+        "import sys\n"
+        "from nexus3.observe.catalog import ACTOR_STARTED\n"
+        "from nexus3.observe.log import host_log\n"
+        "host_log()(ACTOR_STARTED, {'actor': 'unheard', 'generation': 1})\n"
+        "assert 'structlog' not in sys.modules\n"
+        "import structlog\n"
+        "structlog.configure(processors=[structlog.processors.KeyValueRenderer()])\n"
+        "host_log()(ACTOR_STARTED, {'actor': 'a', 'generation': 1})\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert (ran.stdout, ran.stderr) == ("actor='a' generation=1 event='actor.started'\n", "")
+
+
 async def test_a_host_with_plain_logging_gets_records_with_data(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "nexus3")
     async with open_supervisor("loopback") as sup:

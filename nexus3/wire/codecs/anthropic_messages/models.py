@@ -74,7 +74,6 @@ _TABLE: tuple[tuple[str, Traits], ...] = (
     (r"claude", _CURRENT),
     (r"", Traits(budgets=True, default_max_tokens=4096)),
 )
-_ROWS = tuple((re.compile(pattern), traits) for pattern, traits in _TABLE)
 
 _RELEASE = re.compile(r"([-@](20\d{6}|latest|default))?(-v\d+)?(:.*)?$")
 
@@ -95,4 +94,4 @@ def model_line(model: str) -> str:
 def traits_of(family: str) -> Traits:
     """The row of a model family (:attr:`nexus3.wire.catalog.Target.family`)."""
     name = model_line(family)
-    return next(traits for pattern, traits in _ROWS if pattern.match(name))
+    return next(traits for pattern, traits in _TABLE if re.match(pattern, name))
