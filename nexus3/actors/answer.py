@@ -109,7 +109,7 @@ class Answer:
     async def _read_body(self, response: Response, first: list[bytes]) -> Failure | None:
         limit = self._limits.max_body_bytes
         pieces, left = first, limit - len(first[0])
-        while left >= 0 and (data := await response.receive_some()):
+        while left >= 0 and not response.is_at_end and (data := await response.receive_some()):
             pieces.append(data)
             left -= len(data)
             self._watch.bytes_came(content=False)

@@ -54,10 +54,9 @@ class Dispatch:
 
     # -- in
 
-    def queue(self, ticket: Ticket, *, at_once: bool) -> None:
+    def queue(self, ticket: Ticket, now: float, *, at_once: bool) -> None:
         """Where nobody waits and a place is free, a ticket that may begin ``at_once`` goes straight to it: the way
         through the mailbox and its loop would cost a short request a tenth of all its time."""
-        now = trio.current_time()
         verdict = self._may_start(ticket, now)
         if isinstance(verdict, Refuse):
             self._counters[f"refused.{verdict.failure.reason}"] += 1

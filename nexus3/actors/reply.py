@@ -115,7 +115,8 @@ class ReplyStream(trio.abc.ReceiveChannel[StreamEvent]):
                 self._turn = YIELD_EVERY
             else:
                 # Not in a coroutine of its own: a stream that waits keeps each that it waits in.
-                self._start()
+                if self._begin is not None:
+                    self._start()
                 if self._closed:
                     raise trio.ClosedResourceError
                 if self._over:

@@ -91,16 +91,16 @@ class Slot:
     def admit(self, ticket: Ticket) -> None:
         """Accept the ticket, or settle it with the reason why not. Synchronous: there is no state in between."""
         self.ledger.admit(ticket)
-        self._queue(ticket, at_once=True)
+        self._queue(ticket, ticket.accepted_at, at_once=True)
 
     @trio.lowlevel.enable_ki_protection
     def take_over(self, ticket: Ticket) -> None:
         """Take a ticket that another slot has accepted, and given up: its number, deadline and reader stay."""
         self.ledger.take_over(ticket)
         # Not at once: until this step is over its last attempt has not ended, which may have been here, too.
-        self._queue(ticket, at_once=False)
+        self._queue(ticket, trio.current_time(), at_once=False)
 
-    def _queue(self, ticket: Ticket, *, at_once: bool) -> None:
+    def _queue(self, ticket: Ticket, now: float, *, at_once: bool) -> None:
         if self._closed is not None:
             self.give_up(ticket, self._closed)
         elif self.state == "parked":
@@ -108,7 +108,7 @@ class Slot:
         elif self.provider.unconfigured is not None:
             self.give_up(ticket, fail("auth", "missing_key", self.provider.unconfigured))
         else:
-            self.dispatch.queue(ticket, at_once=at_once)
+            self.dispatch.queue(ticket, now, at_once=at_once)
 
     def give_up(self, ticket: Ticket, failure: Failure) -> None:
         """End a ticket here: it goes on at its next fallback where it may, else it is settled with ``failure``."""

@@ -139,18 +139,14 @@ class _Bucket(msgspec.Struct):
     def burst(self) -> float:
         return max(1.0, BURST * self.per_minute)
 
-    @property
-    def per_second(self) -> float:
-        return self.per_minute / 60.0
-
     def ask(self, cost: float, now: float) -> Verdict:
         if self.room >= cost + LOW * self.limit and self.paused_until <= now and self.room < math.inf:
             return PASS  # there was room enough before any came back
         level, room = self._filled(now)
         if room < math.inf:  # the provider has told
-            missing = (min(cost + LOW * self.limit, self.limit) - room) / self.per_second
+            missing = (min(cost + LOW * self.limit, self.limit) - room) * 60.0 / self.per_minute
         else:
-            missing = (min(cost, self.burst) - level) / (PACE * self.per_second)
+            missing = (min(cost, self.burst) - level) * 60.0 / (PACE * self.per_minute)
         wait = max(self.paused_until - now, missing)
         if wait <= _TOLERANCE:
             return PASS
@@ -185,7 +181,7 @@ class _Bucket(msgspec.Struct):
 
     def _filled(self, now: float) -> tuple[float, float]:
         """Level and room at ``now``. What the level holds beyond the burst was given back, and is not added to."""
-        more = self.per_second * (now - self.seen)
+        more = self.per_minute / 60.0 * (now - self.seen)
         if more <= 0.0:
             return self.level, self.room
         level = self.level + PACE * more
