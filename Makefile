@@ -3,7 +3,7 @@
 #   make demo     watch supervised actors stream from the bundled local provider
 #   make test     the whole test suite            make check   lint, types, import arrows
 #   make soak     the long runs                   make engine  real engines (large downloads, about half an hour)
-#   make bench    side-by-side measurements
+#   make bench    side-by-side measurements       make mutants  breaks the code on purpose: do the tests notice?
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -17,16 +17,18 @@ help:
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "nexus3 needs Python 3.11 or newer; set PYTHON=..."; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
 # The command line needs little; the tests need everything. Each stamp is made anew when the project's metadata changes.
 $(VENV)/.cli: $(VENV)/.created pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli]'
+	@echo "Installing nexus3 and its command line into $(VENV), once ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.created pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@echo "Installing nexus3 and what its tests need into $(VENV), once: this takes some minutes ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.cli
 
 demo: $(VENV)/.cli

@@ -48,6 +48,8 @@ class Directory:
 
     def find(self, request: CompletionRequest) -> Route | Failure:
         """What the request's model string means."""
+        if not self.config.providers:
+            return fail("not_found", "no_provider", "No provider is configured: give one, or add_provider().")
         text = request.model or self.config.default_model
         if text is None:
             return fail("not_found", "no_model", "The request names no model, and no default_model is configured.")

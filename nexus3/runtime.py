@@ -316,10 +316,13 @@ async def open_supervisor(
     second for its hooks to hear what is queued; leaving otherwise leaves that to their thread.
 
     Raises:
+        RuntimeError: nobody runs trio here.
         TypeError: ``raw_log`` has no hook, or one that is not a plain function.
         ConfigError: the configuration cannot be used; with ``strict``, also where a key is missing.
         SupervisorEscalated: a child crashed too often, and ``on_exhausted`` is ``escalate``.
     """
+    if not trio.lowlevel.in_trio_task():
+        raise RuntimeError("nexus3 runs on trio: start it with trio.run(...)")
     if config == "loopback":
         from nexus3.loopback import open_loopback  # here, so that only who asks for it pays for it
 

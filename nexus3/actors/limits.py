@@ -80,7 +80,9 @@ class CommonLimits(Settings):
     max_connection_age: Seconds = 300.0
     """Then a connection is replaced, so that a moved address is seen."""
     max_connection_requests: Count = 1000
+    """Then a connection is replaced, too."""
     max_retry_delay: Seconds = 8.0
+    """Of our own waits between attempts, but for those after a 429 or 529."""
     max_throttle_delay: Seconds = 30.0
     """Of our own waits after a 429 or 529 that named no time."""
     max_retry_after: Annotated[Seconds, Field(le=600)] = 60.0

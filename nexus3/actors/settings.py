@@ -192,19 +192,25 @@ class ProviderConfig(CommonLimits):
     """One provider. The type alone is enough: the rest comes from the type's row and the environment."""
 
     type: ProviderTypeName = "openrouter"
+    """Says the dialect, the usual address, and which environment variables are read."""
     base_url: str | None = None
+    """``None`` is what the type's environment variable says, else the type's own."""
     api_key: ApiKey | None = None
     """A string, or an async function that returns the key and its expiry; never shown again."""
     api_key_env: Annotated[str, AfterValidator(_variable_name)] | None = None
     """The environment variable with the key; ``None`` is the type's usual one."""
     auth_method: AuthMethod | None = None
+    """The header that the key goes out in: ``Authorization: Bearer``, ``api-key``, ``x-api-key``, or none."""
     extra_headers: dict[str, str] = Field(default_factory=dict, repr=False)
+    """Sent with every request. Credentials and framing are refused here."""
     extra_body: JsonObject = Field(default_factory=dict)
     """Merged into every request's body, below the request's own ``extra_body``."""
     quirks: dict[str, bool | str | None] = Field(default_factory=dict)
     """Where this server differs from its type: fields of :class:`nexus3.wire.catalog.Quirks` by name."""
     deployment: Text | None = None
+    """Azure's name for a model that it serves; ``None`` is the model's id."""
     api_version: Text | None = None
+    """Azure's."""
     models: dict[str, NestedModel] = Field(default_factory=dict)
     """Aliases of this provider. :class:`nexus3.config.schema.Config` moves them to its own ``models``."""
     request_timeout: Seconds = 600.0
@@ -216,6 +222,7 @@ class ProviderConfig(CommonLimits):
     retry_unsafe: Flag = True
     """Send again what may have been received (and billed) already, as long as no content was seen."""
     stream: StreamMode = "auto"
+    """Whether answers are streamed on the wire; the caller sees the same events either way."""
     max_connections: Count | None = None
     """Requests in flight."""
     max_keepalive_connections: Count | None = None
@@ -225,11 +232,15 @@ class ProviderConfig(CommonLimits):
     spend_cap: SpendCap | None = None
     """For this provider alone, within the supervisor's."""
     breaker: BreakerMode = "on"
+    """``observe``: the same states and log lines, but every request passes."""
     hedge: Flag = False
     """Send a slow request a second time and take whichever answers first. Both may be billed."""
     allow_insecure_http: Flag = False
+    """Plain http to every address that is allowed."""
     allow_loopback: Flag = False
+    """This machine; types that usually run there may always."""
     allow_private: Flag = False
+    """All private networks."""
     allowed_cidrs: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
     """Private and loopback networks (``10.20.0.0/16``) that are allowed where ``allow_private`` or ``allow_loopback``
     would allow more than is meant. They add to what is allowed and restrict nothing; plain http to a private one needs
@@ -245,6 +256,7 @@ class ProviderConfig(CommonLimits):
     ca_file: Path | None = None
     """A PEM file of authorities to trust instead of the usual ones."""
     prompt_caching: Flag = True
+    """Set marks for the provider's cache, where it takes them and the request does not say."""
     proxy: SecretText | None = None
     """``http://`` or ``https://``, possibly with a user and password in it: a secret as a whole. What it connects to is
     bounded by ``allowed_hosts``."""

@@ -6,18 +6,34 @@ from pathlib import Path
 import click
 
 from nexus3._version import __version__
+from nexus3.wire.nearest import did_you_mean, quoted
 
 _EXAMPLES = """\b
 Examples:
   nexus3 demo                  watch six supervised actors stream, fail and recover
   nexus3 demo --plain | less   the same as text, line by line
+  nexus3 check nexus3.toml     what a configuration means, and which keys are missing
   nexus3 loopback --port 8080  a local provider for any OpenAI or Anthropic client
   nexus3 record tape.jsonl     write down what your app and its provider say
   nexus3 replay tape.jsonl     and have it said again, offline
 """
 
 
-@click.group(epilog=_EXAMPLES, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+class _Verbs(click.Group):
+    """A group that knows what a mistyped verb was meant to be."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        verb = args[0]
+        if not verb.startswith("-") and verb not in self.commands:
+            raise click.UsageError(f"no such command: {quoted(verb)}{did_you_mean(verb, self.commands)}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=_Verbs, epilog=_EXAMPLES, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.pass_context
 def nexus3(context: click.Context) -> None:
@@ -42,7 +58,7 @@ Examples:
 def demo(plain: bool) -> int:
     """Stream from six providers at once, call a tool, retry, crash an actor, cancel a stream.
 
-    It takes about six seconds. Everything talks to the bundled local provider over real sockets: no key, no network
+    It takes about eight seconds. Everything talks to the bundled local provider over real sockets: no key, no network
     beyond this machine. Each act checks its own facts. Exit code 0 says that all of them held; else it is 1, and the
     failed ones are named.
 
@@ -59,6 +75,36 @@ def demo(plain: bool) -> int:
     recordings = choose(find_folder(os.environ.get("NEXUS3_TRANSCRIPTS")))
     checks = trio.run(run_demo, open_screen(plain=plain), recordings)
     return 0 if checks.all_passed else 1
+
+
+@nexus3.command(
+    short_help="Say what a configuration means.",
+    epilog="""\b
+Examples:
+  nexus3 check
+  nexus3 check nexus3.toml --strict
+  nexus3 check --json | jq .providers
+""",
+)
+@click.argument("file", required=False)
+@click.option("--strict", is_flag=True, help="A missing key is a mistake, too.")
+@click.option("--json", "as_json", is_flag=True, help="The same as data, for scripts.")
+def check(file: str | None, strict: bool, as_json: bool) -> int:
+    """Read a configuration as open_supervisor would, and print what it means; nothing is sent, no key is shown.
+
+    FILE is JSON or TOML; without it, what NEXUS3_CONFIG names, else your own configuration. For each provider: where
+    its requests go, where its key is found or what is missing, and which settings let requests go where they may not
+    go by default. For each alias: what it leads to, and its fallbacks.
+
+    Exit code 1 says that there is a mistake, which is named; with --strict, also that a key is missing.
+    """
+    from nexus3.cli.check import check as run
+    from nexus3.errors import ConfigError
+
+    try:
+        return run(file, strict=strict, as_json=as_json)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from None
 
 
 @nexus3.command(
@@ -95,7 +141,7 @@ def loopback(port: int) -> None:
     epilog="""\b
 Examples:
   nexus3 record tape.jsonl
-  nexus3 record tape.jsonl --provider claude --port 8080
+  nexus3 record tape.jsonl --provider anthropic --port 8080
   nexus3 record tape.jsonl --config nexus3.toml
 """,
 )

@@ -8,7 +8,8 @@ Exit codes: 0 as told; 1 failed; 2 wrong usage, or the extra is missing; 130 int
 import os
 import sys
 
-MISSING = "The command line needs click and rich: pip install 'nexus3[cli]'"
+# By their own names: what the extra is to be asked of is a clone's folder here, a wheel's path there.
+MISSING = "The command line needs click and rich, which the extra 'cli' brings: pip install click rich"
 
 
 def main() -> None:

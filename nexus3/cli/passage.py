@@ -3,6 +3,7 @@
 import trio
 
 from nexus3.actors.transport import Response
+from nexus3.cli.counted import counted
 from nexus3.loopback.connection import Client
 from nexus3.loopback.delivery import phrase
 from nexus3.loopback.received import Received
@@ -64,7 +65,7 @@ class Passage:
     def told(self) -> str:
         """The answer in a few words, for a terminal."""
         end = "" if self.is_whole else ", cut"
-        return f"{self.status}  {len(self._pieces)} pieces  {self._elapsed():.2f} s{end}"
+        return f"{self.status}  {counted(len(self._pieces), 'piece')}  {self._elapsed():.2f} s{end}"
 
     def _elapsed(self) -> float:
         return round(trio.current_time() - self._began, 4)

@@ -30,7 +30,8 @@ def choose_provider(source: Path | None, name: str | None) -> ResolvedProvider:
     config = load_config(source)
     name = name or _only_one(config)
     if name not in config.providers:
-        raise ConfigError(f"no provider {quoted(name)} is configured{did_you_mean(name, config.providers)}")
+        hint = did_you_mean(name, config.providers) or f"; configured are: {_names(config)}"
+        raise ConfigError(f"no provider {quoted(name)} is configured{hint}")
     return resolve(name, config.providers[name], os.environ)
 
 
@@ -40,7 +41,11 @@ def _only_one(config: Config) -> str:
         return default.provider
     if len(config.providers) == 1:
         return next(iter(config.providers))
-    raise ConfigError(f"say which by --provider; configured are: {', '.join(config.providers) or 'none'}")
+    raise ConfigError(f"say which by --provider; configured are: {_names(config)}")
+
+
+def _names(config: Config) -> str:
+    return ", ".join(config.providers) or "none"
 
 
 async def record(cassette: Path, provider: ResolvedProvider, port: int) -> None:
@@ -54,7 +59,7 @@ async def record(cassette: Path, provider: ResolvedProvider, port: int) -> None:
         async with open_relay(cassette, provider, port=port, tell=_tell) as relay:
             print(_base_url_line(provider, relay.port), flush=True)
             key = "your application's own key" if provider.api_key is None else "its configured key"
-            _tell(f"Forwarding to {provider.name} with {key}; recording to {cassette}. Ctrl-C stops.")
+            _tell(f"Forwarding to {provider.name} with {key}.\nRecording to {cassette}\nCtrl-C stops.")
             await anext(ended)
     unanswered = f"; {relay.unanswered} got no answer and are not in it" if relay.unanswered else ""
     _tell(f"\n{relay.recorded} recorded in {cassette}{unanswered}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import trio
 
-from nexus3.cli.serve import Report
+from nexus3.cli.serve import Report, base_urls
 from nexus3.loopback import open_loopback
 
 _tell = partial(print, file=sys.stderr)
@@ -26,10 +26,7 @@ async def replay(cassette: Path, port: int, speed: float, *, strict_order: bool)
         assert player is not None
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as ended:
             print(server.url, flush=True)
-            _tell(
-                f"OpenAI clients: base URL {server.url}/v1    Anthropic clients: base URL {server.url}\n"
-                f"Recorded exchanges: {len(player.unplayed)}. Any key will do. Ctrl-C stops."
-            )
+            _tell(f"{base_urls(server)}\nRecorded exchanges: {len(player.unplayed)}. Any key will do. Ctrl-C stops.")
             report = Report(server)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(report.run)

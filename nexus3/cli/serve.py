@@ -1,9 +1,11 @@
 """``nexus3 loopback``: the bundled provider in the foreground, with one line for each request it has answered."""
 
+import signal
 import sys
 
 import trio
 
+from nexus3.cli.counted import counted
 from nexus3.loopback import Exchange, Loopback, open_loopback
 from nexus3.observe.redact import printable
 
@@ -14,19 +16,28 @@ KEPT = 1000
 
 
 async def serve(port: int) -> None:
-    """Serve until interrupted. The URL goes to standard output, everything else to standard error.
+    """Serve until interrupted or terminated. The URL goes to standard output, everything else to standard error.
 
     Raises:
         OSError: the port is taken.
     """
     async with open_loopback(port=port) as server:
-        print(server.url, flush=True)
-        print(
-            f"OpenAI clients: base URL {server.url}/v1    Anthropic clients: base URL {server.url}\n"
-            "Any key will do. Ctrl-C stops.",
-            file=sys.stderr,
-        )
-        await Report(server).run()
+        # Not left to KeyboardInterrupt: a script's shell has its background commands ignore SIGINT.
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as ended:
+            print(server.url, flush=True)
+            print(f"{base_urls(server)}\nAny key will do. Ctrl-C stops.", file=sys.stderr)
+            report = Report(server)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(report.run)
+                await anext(ended)
+                nursery.cancel_scope.cancel()
+        report.tell_new()
+    print(f"\n{counted(report.told, 'request')} answered", file=sys.stderr)
+
+
+def base_urls(server: Loopback) -> str:
+    """What to tell the two kinds of clients, each on a line of its own: whole even where a terminal is narrow."""
+    return f"OpenAI clients:    base URL {server.url}/v1\nAnthropic clients: base URL {server.url}"
 
 
 class Report:
@@ -36,6 +47,8 @@ class Report:
         self._server = server
         self._open: list[Exchange] = []
         self._seen = 0
+        self.told = 0
+        """Exchanges that were told of."""
         self._missed = 0
 
     async def run(self) -> None:
@@ -52,6 +65,7 @@ class Report:
         for exchange in looked_at:
             if exchange.ended is not None:
                 print(line_for(exchange), file=sys.stderr)
+                self.told += 1
         del server.exchanges[:-KEPT]
         self._seen = len(server.exchanges)
         if server.player is not None:
@@ -65,4 +79,4 @@ def line_for(exchange: Exchange) -> str:
     took = 0.0 if exchange.ended is None else exchange.ended - exchange.started
     end = ", the client left" if exchange.client_left else ""
     status = "no answer" if exchange.status is None else exchange.status
-    return f"{exchange.method} {exchange.path}  {status}  {exchange.pieces_sent} pieces  {took:.2f} s{end}"
+    return f"{exchange.method} {exchange.path}  {status}  {counted(exchange.pieces_sent, 'piece')}  {took:.2f} s{end}"

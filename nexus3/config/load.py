@@ -16,6 +16,7 @@ from nexus3.config.problems import describe
 from nexus3.config.resolve import resolve
 from nexus3.config.schema import Config
 from nexus3.errors import ConfigError
+from nexus3.wire.nearest import did_you_mean
 
 LOOPBACK = "loopback"
 """The word for the bundled local provider. It has no settings to load: ``open_supervisor`` starts it and makes them."""
@@ -54,11 +55,11 @@ def _load(source: Config | Mapping[str, object] | str | os.PathLike[str] | None,
         return source
     if isinstance(source, Mapping):
         return _build(dict(source), environ)
-    path = _find(environ) if source is None else _named(source)
+    path = find_config(environ) if source is None else _named(source)
     try:
         return _build(read_file(path), environ)
     except ConfigError as error:
-        problem = str(error)
+        problem = str(error) + ("" if path.suffix else did_you_mean(str(path), [LOOPBACK]))
     raise ConfigError(f"{_shown(path)}: {problem}")
 
 
@@ -109,7 +110,12 @@ def _named(source: str | os.PathLike[str]) -> Path:
     return Path(os.path.expanduser(source))  # unlike Path.expanduser it does not raise where there is no home
 
 
-def _find(environ: Mapping[str, str]) -> Path:
+def find_config(environ: Mapping[str, str] = os.environ) -> Path:
+    """The file of the user's own configuration, for those who name none.
+
+    Raises:
+        ConfigError: there is none; a few lines that say what to write. Or ``$NEXUS3_CONFIG`` is no path.
+    """
     if named := environ.get("NEXUS3_CONFIG"):
         return _named(named)
     folder = user_folder(environ)

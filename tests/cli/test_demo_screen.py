@@ -56,6 +56,18 @@ async def test_lines_come_in_order_of_arrival_part_by_part(autojump_clock: trio.
     ]
 
 
+async def test_a_long_line_of_a_stream_wraps_at_words_beside_its_name(autojump_clock: trio.testing.MockClock) -> None:
+    screen, out = paper(50)
+    with screen.streams(["openai"], 20) as streams:
+        streams.text("openai", "A supervisor starts what has crashed again, incarnation after incarnation.")
+    assert out.getvalue().splitlines() == [
+        "    0.00 s  openai      A supervisor starts what",
+        "                        has crashed again,",
+        "                        incarnation after",
+        "                        incarnation.",
+    ]
+
+
 def drawn(screen: Screen, out: io.StringIO) -> str:
     screen.act("1. Title", "A sentence.")
     screen.fact("label", "text", "red")

@@ -1,5 +1,6 @@
 """The ways into and out of the command line that do not depend on a verb."""
 
+import re
 import sys
 from typing import NamedTuple
 
@@ -43,7 +44,7 @@ def test_without_the_extra_one_line_says_what_to_install(absent: str, arguments:
     )
     done = run_python("-c", program)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", MISSING + "\n")
-    assert "pip install 'nexus3[cli]'" in MISSING
+    assert MISSING.endswith("pip install click rich"), "nexus3 itself may have come from a clone or a wheel"
 
 
 def test_python_m_is_the_command() -> None:
@@ -60,12 +61,18 @@ def test_help_names_the_verbs_and_gives_examples(here: Here) -> None:
     assert here.run() == done, "no arguments ask for help"
 
 
-@pytest.mark.parametrize("verb", ["demo", "loopback"])
+@pytest.mark.parametrize("verb", ["demo", "check", "loopback", "record", "replay"])
 def test_each_verb_has_help_with_examples(verb: str, here: Here) -> None:
     done = here.run(verb, "-h")
     assert (done.code, done.err) == (0, "")
     assert f"Usage: nexus3 {verb} [OPTIONS]" in done.out
-    assert f"Examples:\n    nexus3 {verb}\n" in done.out
+    assert re.search(rf"Examples:\n    nexus3 {verb}\b", done.out)
+
+
+def test_a_mistyped_verb_is_told_what_it_was_meant_to_be(here: Here) -> None:
+    done = here.run("chekc")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.endswith("Error: no such command: 'chekc'; did you mean 'check'?\n")
 
 
 @pytest.mark.parametrize("arguments", [["no-such-verb"], ["demo", "--no-such-option"], ["loopback", "--port", "x"]])

@@ -62,13 +62,13 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
             variable, _, base_url = line(recorder.stdout).partition("=")
             assert variable == "OPENAI_BASE_URL"
             assert re.fullmatch(r"http://127\.0\.0\.1:\d+/v1", base_url)
-            said = line(recorder.stderr)
+            said = [line(recorder.stderr) for _ in range(3)]
             status, body = post(f"{base_url}/chat/completions", HELLO)
             told = line(recorder.stderr)
             ended = interrupted(recorder)
-    assert said == f"Forwarding to up with its configured key; recording to {tape}. Ctrl-C stops."
+    assert said == ["Forwarding to up with its configured key.", f"Recording to {tape}", "Ctrl-C stops."]
     assert status == 200
-    assert re.fullmatch(r"POST /v1/chat/completions  200  1 pieces  \d+\.\d\d s", told)
+    assert re.fullmatch(r"POST /v1/chat/completions  200  1 piece  \d+\.\d\d s", told)
     assert ended == Ended(0, "", f"\n1 recorded in {tape}\n")
     assert KEY not in tape.read_text()
     assert tape.stat().st_mode & 0o777 == 0o600
@@ -79,13 +79,13 @@ def test_what_was_recorded_is_replayed_and_the_interrupt_is_no_failure(recorded:
     tape, body = recorded
     with start("replay", str(tape), "--speed", "max") as player:
         url = line(player.stdout)
-        said = [line(player.stderr) for _ in range(2)]
+        said = [line(player.stderr) for _ in range(3)]
         answers = [post(f"{url}/v1/chat/completions", HELLO) for _ in range(2)]
         ended = interrupted(player)
-    assert said[1] == "Recorded exchanges: 1. Any key will do. Ctrl-C stops."
+    assert said[2] == "Recorded exchanges: 1. Any key will do. Ctrl-C stops."
     assert answers == [(200, body)] * 2
     assert (ended.code, ended.out) == (0, "")
-    assert ended.err.count("POST /v1/chat/completions  200  1 pieces  ") == 2
+    assert ended.err.count("POST /v1/chat/completions  200  1 piece  ") == 2
     assert ended.err.endswith("\n\n0 missed\n")
 
 
@@ -112,6 +112,7 @@ def test_an_interrupt_in_mid_answer_leaves_a_whole_cassette(tmp_path: Path) -> N
             variable, _, base_url = line(recorder.stdout).partition("=")
             assert variable == "ANTHROPIC_BASE_URL"
             assert "with your application's own key" in line(recorder.stderr)
+            assert [line(recorder.stderr) for _ in range(2)] == [f"Recording to {tape}", "Ctrl-C stops."]
             body = json.dumps({**HELLO, "model": "stall-3", "max_tokens": 9, "stream": True})
             host, port = base_url.removeprefix("http://").split(":")
             with socket.create_connection((host, int(port)), timeout=10) as client:
@@ -159,6 +160,7 @@ def test_a_full_disk_ends_the_recording_in_one_line_and_leaves_a_whole_cassette(
     ("config", "arguments", "problem"),
     [
         ({"providers": {"up": {}}}, ["--provider", "upp"], "no provider 'upp' is configured; did you mean 'up'?"),
+        ({"providers": {"up": {}}}, ["--provider", "claude"], "no provider 'claude' is configured; configured are: up"),
         ({"providers": {"a": {}, "b": {}}}, [], "say which by --provider; configured are: a, b"),
         ({"providers": {}}, [], "say which by --provider; configured are: none"),
         ({"providers": {"up": {"base_url": "http://127.0.0.1:1"}}}, [], "this is the local machine"),

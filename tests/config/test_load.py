@@ -172,6 +172,13 @@ def test_an_unreadable_file_is_one_line_that_says_where(tmp_path: Path, name: st
     assert str(caught.value) == f"{path}: {problem}"
 
 
+def test_a_slip_in_the_word_for_the_bundled_provider_is_seen() -> None:
+    for source, hint in {"loopbak": "; did you mean 'loopback'?", "production": "", "loopback.yaml": ""}.items():
+        with pytest.raises(ConfigError) as caught:
+            load_config(source, environ=NOTHING)
+        assert str(caught.value) == f"{source}: a configuration file ends in .json or .toml{hint}"
+
+
 @pytest.mark.parametrize("source", ["/nowhere/config.json", "/tmp", "bad\0.json", "\n.json", "", "loopback"])
 def test_a_path_that_cannot_be_read_is_a_config_error(source: str) -> None:
     with pytest.raises(ConfigError):

@@ -384,7 +384,9 @@ def test_one_stop_word_is_a_list_of_one() -> None:
     [
         ({"messages": []}, "messages", "give at least one message"),
         ({"messages": None}, "messages", "Field required"),
-        ({"messages": "hello"}, "messages", "valid tuple"),
+        ({"messages": "hello"}, "", "messages: give a list, such as [Message(role=Role.USER, content=...)]"),
+        ({"messages": {"role": "user", "content": "x"}}, "", "messages: give a list, "),
+        ({"messages": 5}, "messages", "valid tuple"),
         ({"messages": ["hello"]}, "messages.0", "valid dictionary"),
         ({"messages": [{"role": "user", "content": "x"}, {"role": "robot"}]}, "messages.1.role", "'tool'"),
         ({"messages": [{"role": "user", "content": "x", "colour": 1}]}, "messages.0.colour", "not permitted"),

@@ -5,6 +5,7 @@ from datetime import date
 
 import trio
 
+from nexus3.cli.counted import counted
 from nexus3.cli.demo import script as lines
 from nexus3.cli.demo.follow import Told
 from nexus3.cli.demo.recordings import Chosen, came_out_as_recorded, in_one_line
@@ -76,7 +77,8 @@ async def tool_call(stage: Stage) -> None:
     history = [question] if asked.done is None else [question, asked.done.message]
     results = [run_tool(call) for call in asked.tool_calls]
     for call, result in zip(asked.tool_calls, results, strict=True):
-        screen.fact("model calls", f"{call.name}({call.raw_arguments}), received in {asked.argument_pieces} pieces")
+        pieces = counted(asked.argument_pieces, "piece")
+        screen.fact("model calls", f"{call.name}({call.raw_arguments}), received in {pieces}")
         screen.fact("we return", result)
         history.append(Message(role=Role.TOOL, tool_call_id=call.id, content=result))
     answered = await stage.ask(request(provider, *history, tools=(lines.DAYS_TOOL,)))

@@ -19,6 +19,10 @@ End = Literal["complete", "failed", "left"]
 BORDER: dict[End | None, str] = {None: "dim", "complete": "green", "failed": "red", "left": "yellow"}
 
 
+NARROWEST = 12
+"""Columns that a text has even where the terminal is narrower."""
+
+
 class Streams(Protocol):
     """Where the texts go."""
 
@@ -51,8 +55,10 @@ class LineStreams:
             self._line(name, pending)
 
     def _line(self, name: str, text: str) -> None:
-        seconds = trio.current_time() - self._began
-        self._console.print(Text(f"   {seconds:5.2f} s  {name:<10}  {text}"), soft_wrap=True)
+        head = f"   {trio.current_time() - self._began:5.2f} s  {name:<10}  "
+        width = max(self._console.width, len(head) + NARROWEST)
+        wrapped = textwrap.fill(text, width, initial_indent=head, subsequent_indent=" " * len(head))
+        self._console.print(Text(wrapped), soft_wrap=True)
 
 
 @dataclass
