@@ -7,6 +7,7 @@ from nexus3 import Config, Message, ProviderError, Role
 from nexus3.loopback import Answer, open_loopback
 from nexus3.provider import create_provider
 from nexus3.provider.registry import ProviderRegistry
+from nexus3.rawlog import logged_attempt
 from nexus3.wire.messages import JsonObject
 from tests.inventory.test_features import HELLO, settings
 
@@ -15,24 +16,29 @@ class Heard:
     """What the hooks were told, in order."""
 
     def __init__(self) -> None:
-        self.hooks: list[str] = []
+        self.attempts: dict[tuple[str, int], list[str]] = {}
+        """Hook by hook, for each request and attempt: the end of one may come after the next one began."""
         self.prompts: list[object] = []
         self.statuses: list[int] = []
         self.summaries: list[JsonObject] = []
 
+    def _note(self, hook: str) -> None:
+        attempt = logged_attempt()
+        self.attempts.setdefault((attempt.request, attempt.attempt), []).append(hook)
+
     def on_request(self, endpoint: str, payload: JsonObject) -> None:
-        self.hooks.append("request")
+        self._note("request")
         self.prompts.append(payload["messages"])
 
     def on_response(self, status: int, body: JsonObject) -> None:
-        self.hooks.append("response")
+        self._note("response")
         self.statuses.append(status)
 
     def on_chunk(self, chunk: JsonObject) -> None:
-        self.hooks.append("chunk")
+        self._note("chunk")
 
     def on_stream_complete(self, summary: JsonObject) -> None:
-        self.hooks.append("complete")
+        self._note("complete")
         self.summaries.append(summary)
 
 
@@ -46,8 +52,9 @@ async def test_the_four_hooks_hear_every_attempt() -> None:
         await provider.complete(HELLO)
         with pytest.raises(ProviderError):
             await provider.complete(HELLO)
-    first, second, third = " ".join(heard.hooks).split("request")[1:]
-    assert (first.split(), set(second.split()), third.split()) == (["response"], {"chunk", "complete"}, ["response"])
+    first, (began, *chunks, ended), third = heard.attempts.values()
+    assert (first, third) == (["request", "response"], ["request", "response"])
+    assert (began, {*chunks}, ended) == ("request", {"chunk"}, "complete")
     assert heard.statuses == [503, 401]
     [summary] = heard.summaries
     kept = ("http_status", "content_length", "tool_call_count", "received_done", "finish_reason")
