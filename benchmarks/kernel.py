@@ -40,7 +40,7 @@ from nexus3 import (
     open_supervisor,
 )
 from nexus3.actors import provider
-from nexus3.actors.slot import Slot
+from nexus3.actors.slot.slot import Slot
 from nexus3.actors.ticket import Ticket
 from nexus3.testing import crash
 

@@ -27,7 +27,7 @@ from nexus3 import (
     Supervisor,
     open_supervisor,
 )
-from nexus3.actors.reply import ReplyStream
+from nexus3.actors.reply.stream import ReplyStream
 from nexus3.observe import configure
 
 Sink = Callable[[str], None]

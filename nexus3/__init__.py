@@ -11,7 +11,7 @@
 """The LLM runtime for trio: supervised provider actors, typed requests in, streamed events out."""
 
 from nexus3._version import __version__
-from nexus3.actors.client import AsyncProvider, Submission
+from nexus3.actors.reply.submission import AsyncProvider, Submission
 from nexus3.actors.settings import ModelConfig, ProviderConfig
 from nexus3.config.load import load_config
 from nexus3.config.schema import Config

@@ -4,13 +4,13 @@ import os
 from functools import partial
 from random import Random
 
-from nexus3.actors.billing import Billing
-from nexus3.actors.credentials import secrets_of
+from nexus3.actors.attempt.credentials import secrets_of
+from nexus3.actors.gates.billing import Billing
 from nexus3.actors.provider import run_provider
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.route import Route, choose
 from nexus3.actors.settings import ProviderConfig
-from nexus3.actors.slot import Slot
+from nexus3.actors.slot.slot import Slot
 from nexus3.actors.tap import Tap
 from nexus3.actors.transport import OpenTransport
 from nexus3.config.models import resolve_model, unknown_model

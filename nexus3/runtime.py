@@ -2,7 +2,7 @@
 
 A request's way: :meth:`Supervisor.stream`, :meth:`~Supervisor.complete` or a submission -> the front desk
 (``actors/admission.py``: names resolved, deadline set) -> the slot's mailbox -> the actor's loop
-(``actors/provider.py``) -> attempts (``actors/exchange.py``) -> bytes, events -> the caller's reply stream.
+(``actors/provider.py``) -> attempts (``actors/attempt/exchange.py``) -> bytes, events -> the caller's reply stream.
 """
 
 import os
@@ -15,12 +15,12 @@ from types import TracebackType
 import trio
 
 from nexus3.actors.admission import CLOSED, Admission
-from nexus3.actors.client import AsyncProvider, BoundProvider, Submission
 from nexus3.actors.pool import open_pool
-from nexus3.actors.reply import ReplyStream, open_reply
+from nexus3.actors.reply.stream import ReplyStream, open_reply
+from nexus3.actors.reply.submission import AsyncProvider, BoundProvider, Submission
 from nexus3.actors.settings import ProviderConfig
-from nexus3.actors.slot import Slot
-from nexus3.actors.snapshot import Snapshot, take_snapshot
+from nexus3.actors.slot.slot import Slot
+from nexus3.actors.slot.snapshot import Snapshot, take_snapshot
 from nexus3.actors.transport import OpenTransport
 from nexus3.actors.watchdog import Watchdog
 from nexus3.config.load import load_config

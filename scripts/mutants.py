@@ -160,7 +160,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("a cancelled putter is not forgotten", "        self._putter = None\n        return trio", "        return trio"),
     ),
     *broken(
-        "actors/reply.py",
+        "actors/reply/stream.py",
         REPLY,
         ("leaving a stream does not end its request", "        if self._ticket.terminal is None:\n            self._ticket.fail(_CALLER_LEFT)\n", ""),
         ("a closed stream goes on", "                if self._closed:\n                    raise trio.ClosedResourceError\n", ""),
@@ -190,7 +190,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("the rest has no terminal", "            events.append(self._terminal())\n", "            pass\n"),
     ),
     *broken(
-        "actors/forward.py",
+        "actors/reply/forward.py",
         FORWARD,
         ("the brought channel is left open", "    with reply_to:\n", "    if True:\n"),
         ("the stream is left open", "            stream.close()\n", ""),
@@ -208,7 +208,7 @@ MUTANTS: tuple[Mutant, ...] = (
          "    return True\n"),
     ),
     *broken(
-        "actors/mailbox.py",
+        "actors/slot/mailbox.py",
         MAILBOX,
         ("the reaper forgets to settle",
          "            self.remove(ticket)\n            ticket.fail(out_of_time(ticket))\n",
@@ -243,7 +243,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("deadlines of those that left add up", "        if len(self._deadlines) > _SPARE_DEADLINES + 2 * len(self):\n", "        if False:\n"),
     ),
     *broken(
-        "actors/fair_queue.py",
+        "actors/slot/fair_queue.py",
         QUEUE,
         ("a line is served from its end", "        item, _ = line.items.popitem(last=False)\n", "        item, _ = line.items.popitem(last=True)\n"),
         ("taking forgets an item's priority", "            level, line = able[0]\n", "            level, line = able[-1]\n"),
@@ -276,7 +276,7 @@ MUTANTS: tuple[Mutant, ...] = (
          "            for item in reversed(self._levels[priority].items):\n"),
     ),
     *broken(
-        "actors/slot.py",
+        "actors/slot/slot.py",
         SLOT,
         ("a closed slot takes requests", "        if self._closed is not None:\n            self.give_up", "        if False:\n            self.give_up"),
         ("a parked slot takes requests", '        elif self.state == "parked":\n', "        elif False:\n"),
@@ -346,7 +346,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("the ledger does not hear of generations", "self.generation = self.ledger.generation = self.generation + 1", "self.generation += 1"),
     ),
     *broken(
-        "actors/ledger.py",
+        "actors/slot/ledger.py",
         SLOT,
         ("who is let go stays in the mailbox",
          "        self._mailbox.remove(ticket)\n        if not self.tickets:\n            self._idle.set()\n            self._on_idle()",
@@ -402,7 +402,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("nobody is stuck", "        for ticket in self._places.stuck(now):\n", "        for ticket in ():\n"),
     ),
     *broken(
-        "actors/dispatch.py",
+        "actors/slot/dispatch.py",
         SLOT,
         ("the gates are not asked at the door",
          "        if isinstance(verdict, Refuse):\n            self._counters",
@@ -464,7 +464,7 @@ MUTANTS: tuple[Mutant, ...] = (
          ""),
     ),
     *broken(
-        "actors/places.py",
+        "actors/slot/places.py",
         SLOT,
         ("a paused slot counts its places as room", "        if self.is_paused or self", "        if self"),
         ("a cancelled generation counts its places as room", "        if self.is_paused or self.is_ending or", "        if self.is_paused or"),
@@ -479,7 +479,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("who was told to end is not watched", "        self.leaving[ticket] = end = now + CANCEL_GRACE\n", "        end = now + CANCEL_GRACE\n"),
     ),
     *broken(
-        "actors/slot.py",
+        "actors/slot/slot.py",
         ("tests/actors/test_slot.py", "tests/actors/test_route.py", RESILIENCE),
         ("a paused slot is able", "            and not self.places.is_paused\n", ""),
         ("a closed slot is able", "            and self._closed is None\n", ""),
@@ -492,7 +492,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("a slot without a key is able", "            and self.provider.unconfigured is None\n", ""),
     ),
     *broken(
-        "actors/alarm.py",
+        "actors/slot/alarm.py",
         ALARM,
         ("a later time puts the alarm off", "        if time < self.at:\n            self._set(time)\n", "        self._set(time)\n"),
         ("an earlier time is not noted", "        if time < self.at:\n            self._set(time)\n", "        pass\n"),
@@ -505,7 +505,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("it cannot be stopped", '        self._running.cancel(reason="the slot is closed")\n', "        pass\n"),
     ),
     *broken(
-        "actors/fate.py",
+        "actors/slot/fate.py",
         FATE,
         ("nothing is poison", "    if ticket.crashes >= 2:\n", "    if False:\n"),
         ("the third crash is one too many", "    if ticket.crashes >= 2:\n", "    if ticket.crashes >= 3:\n"),
@@ -515,7 +515,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("poison may be sent again", "retryable=False, phase=phase)", "retryable=True, phase=phase)"),
     ),
     *broken(
-        "actors/gatekeeper.py",
+        "actors/gates/gatekeeper.py",
         GATES,
         ("the breaker is not asked", "[self.breaker.ask(now), state", "[PASS, state"),
         ("the cooldown is not asked", "self.breaker.ask(now), state.cooldown.ask(now)", "self.breaker.ask(now), PASS"),
@@ -630,7 +630,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("a new generation never begins", "            await retired.wait()\n", "            await trio.sleep_forever()\n"),
     ),
     *broken(
-        "actors/exchange.py",
+        "actors/attempt/exchange.py",
         WORK,
         ("retries after content", "        emitted=ticket.emitted,\n", "        emitted=False,\n"),
         ("retries without a wait", "        due = trio.current_time() + delay\n", "        due = trio.current_time()\n"),
@@ -663,7 +663,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("retry_unsafe is not looked at", "        retry_unsafe=provider.retry_unsafe,\n", ""),
     ),
     *broken(
-        "actors/attempt.py",
+        "actors/attempt/attempt.py",
         WORK,
         ("a request has no greatest size", "    if len(encoded.body) > limits.max_request_bytes:\n", "    if False:\n"),
         ("what cannot be encoded is a bug", "        return error.failure\n    if len", "        raise\n    if len"),
@@ -683,19 +683,19 @@ MUTANTS: tuple[Mutant, ...] = (
          "        reasoning=False,\n"),
     ),
     *broken(
-        "actors/slot.py",
+        "actors/slot/slot.py",
         (SPEND, HEDGE),
         ("a settlement elsewhere wakes nobody", "    def _wake(self) -> None:\n        if self.mailbox:\n", "    def _wake(self) -> None:\n        if False:\n"),
     ),
     *broken(
-        "actors/ledger.py",
+        "actors/slot/ledger.py",
         (SPEND, HEDGE),
         ("an answer is billed when its connection is drained",
          "            ticket.stake.bill.settle(terminal.usage, served=True, whole=True)\n",
          "            pass\n"),
     ),
     *broken(
-        "actors/dispatch.py",
+        "actors/slot/dispatch.py",
         (SPEND, HEDGE),
         ("one caller's wait is all callers'",
          "                    if is_callers:\n                        waiting_callers.add(ticket.caller)\n",
@@ -707,19 +707,19 @@ MUTANTS: tuple[Mutant, ...] = (
         ("a hedge holds no place", "        self._places.holders.add(second)\n", ""),
     ),
     *broken(
-        "actors/answer.py",
+        "actors/attempt/answer.py",
         (HEDGE,),
         ("nobody asks who speaks",
          "        self._claim()\n        if emitted",
          "        if emitted"),
     ),
     *broken(
-        "actors/attempt.py",
+        "actors/attempt/attempt.py",
         (HEDGE,),
         ("a hedge tells what the attempt has told", "    if ticket.attempts_here == 1 and not is_hedge:\n", "    if ticket.attempts_here == 1:\n"),
     ),
     *broken(
-        "actors/gatekeeper.py",
+        "actors/gates/gatekeeper.py",
         (SPEND, HEDGE),
         ("spending is not asked about", "                verdicts.insert(1, self._meter.ask(ask, estimate, self._wake))\n", "                pass\n"),
         ("an answer's cost is not told", "        return usage if cost is None else msgspec", "        return usage if True else msgspec"),
@@ -730,7 +730,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("a part is charged as a whole", "served=was_served, whole=failure is None)", "served=was_served, whole=True)"),
     ),
     *broken(
-        "actors/billing.py",
+        "actors/gates/billing.py",
         (SPEND,),
         ("what waits for others is not woken", "            wake()\n", "            pass\n"),
         ("a supervisor's cap holds nobody", "            caps[SUPERVISOR] = settings.spend_cap\n", "            pass\n"),
@@ -747,7 +747,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("what is reserved stays", "        self._meter.settle(self._reservation, used)\n", "        pass\n"),
     ),
     *broken(
-        "actors/hedged.py",
+        "actors/attempt/hedged.py",
         (HEDGE,),
         ("the loser goes on", '            loser.cancel(reason="the other attempt has answered")\n', ""),
         ("both speak", "        if self._decider is not lane:\n            raise _Outrun\n", ""),
@@ -771,7 +771,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("what was sent by the other was not", "                ticket.sent = ticket.sent or lane.sent\n", ""),
     ),
     *broken(
-        "actors/watch.py",
+        "actors/attempt/watch.py",
         WATCH,
         ("an unstreamed answer has a head's limit", 'limits.header_timeout if stream else float("inf")', "limits.header_timeout"),
         ("an unstreamed answer has a first event's limit", 'first_event if stream else float("inf")', "first_event"),
@@ -841,7 +841,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("a timer rings in vain", '        self.scope.cancel(reason="a limit of nexus3 was reached")\n', "        pass\n"),
     ),
     *broken(
-        "actors/answer.py",
+        "actors/attempt/answer.py",
         WORK,
         ("the end of the answer cuts off its drain", "        ticket.scope = None  # settling", "        pass  # settling"),
         ("sending is not noted", "        self.ticket.sent = True\n", ""),

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 import trio
 
-from nexus3.actors.ask import Ask
-from nexus3.actors.client import Submission
-from nexus3.actors.forward import forward
-from nexus3.actors.reply import ReplyStream
+from nexus3.actors.gates.ask import Ask
+from nexus3.actors.reply.forward import forward
+from nexus3.actors.reply.stream import ReplyStream
+from nexus3.actors.reply.submission import Submission
 from nexus3.actors.route import Route, may_fall_back, with_defaults
-from nexus3.actors.slot import Slot
+from nexus3.actors.slot.slot import Slot
 from nexus3.actors.ticket import Ticket, failed
 from nexus3.observe import catalog
 from nexus3.observe.log import Log

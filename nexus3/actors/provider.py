@@ -16,11 +16,11 @@ from random import Random
 
 import trio
 
-from nexus3.actors.credentials import Credentials
-from nexus3.actors.exchange import exchange
+from nexus3.actors.attempt.credentials import Credentials
+from nexus3.actors.attempt.exchange import exchange
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.route import target_of, wants_stream
-from nexus3.actors.slot import Slot
+from nexus3.actors.slot.slot import Slot
 from nexus3.actors.ticket import Ticket
 from nexus3.actors.transport import OpenTransport, Transport
 from nexus3.errors import ConfigError

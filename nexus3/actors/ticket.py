@@ -12,8 +12,8 @@ from typing import Literal
 import msgspec
 import trio
 
-from nexus3.actors.ask import Ask
-from nexus3.actors.gatekeeper import Stake
+from nexus3.actors.gates.ask import Ask
+from nexus3.actors.gates.gatekeeper import Stake
 from nexus3.actors.pipe import Batch, Pipe
 from nexus3.actors.route import Route
 from nexus3.actors.tap import Tap

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from nexus3.actors.credentials import secrets_of
+from nexus3.actors.attempt.credentials import secrets_of
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.settings import ModelConfig, ProviderConfig
 from nexus3.config.reach import opt_outs

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import trio
 
-from nexus3.actors.credentials import Credentials, secrets_of
+from nexus3.actors.attempt.credentials import Credentials, secrets_of
 from nexus3.actors.pool import open_pool
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.transport import Transport, TransportFault

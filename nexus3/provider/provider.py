@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import ClassVar, Self, get_args
 
-from nexus3.actors.client import BoundProvider
-from nexus3.actors.reply import ReplyStream
+from nexus3.actors.reply.stream import ReplyStream
+from nexus3.actors.reply.submission import BoundProvider
 from nexus3.actors.route import Route
 from nexus3.actors.settings import ModelConfig, ProviderConfig
 from nexus3.actors.tap import Tap

@@ -14,7 +14,7 @@ import trio
 from nexus3.actors.admission import Admission
 from nexus3.actors.pool import open_pool
 from nexus3.actors.settings import ProviderConfig
-from nexus3.actors.slot import Slot
+from nexus3.actors.slot.slot import Slot
 from nexus3.actors.watchdog import Watchdog
 from nexus3.config.load import check_ca_file
 from nexus3.config.reach import opt_outs

@@ -24,7 +24,8 @@ _PIECE_BYTES = 256
 
 
 class RawLog:
-    """A :data:`~nexus3.actors.tap.Tap` for one callback. Its methods belong to the trio run; none waits but the last.
+    """A :data:`~nexus3.actors.tap.Tap` for one callback. Its methods belong to the trio run; none waits but the
+    last.
 
     Counted are, as ``raw_log.raised``, hooks that raised; as ``raw_log.dropped``, what there was no room for, and
     attempts that began while the hooks were resting; as ``raw_log.skipped``, calls that they were spared.
@@ -120,7 +121,7 @@ class RawLog:
 
 
 class Recording:
-    """A :class:`~nexus3.actors.tap.Listener`: hands pieces on for as long as there is room; after a gap no more."""
+    """A :class:`~nexus3.actors.tap.Listener`: hands pieces on while there is room; after a gap no more."""
 
     def __init__(self, raw_log: RawLog, backlog: Backlog, reading: Reading) -> None:
         self._raw_log = raw_log

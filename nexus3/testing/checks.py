@@ -5,7 +5,7 @@ Each raises :class:`BrokenPromise`, an ``AssertionError``, which says what was w
 
 from collections.abc import Sequence
 
-from nexus3.actors.snapshot import Snapshot
+from nexus3.actors.slot.snapshot import Snapshot
 from nexus3.wire.events import (
     AttemptStarted,
     ContentDelta,

@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 import trio
 
-from nexus3.actors.reply import ReplyStream
+from nexus3.actors.reply.stream import ReplyStream
 from nexus3.runtime import Supervisor
 from nexus3.tools.turn import ToolEvent, ToolFinished, Turn
 from nexus3.wire.events import StreamComplete, StreamEvent

@@ -14,7 +14,7 @@ import trio
 from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import ErrorDetails
 
-from nexus3.actors.reply import ReplyStream
+from nexus3.actors.reply.stream import ReplyStream
 from nexus3.errors import NexusError
 from nexus3.runtime import Supervisor
 from nexus3.tools.answer_object import in_object, is_plain_object, partial_in_object, read_in_object

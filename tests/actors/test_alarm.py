@@ -5,7 +5,7 @@ import math
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from nexus3.actors.alarm import Alarm
+from nexus3.actors.slot.alarm import Alarm
 
 
 async def rung_at(alarm: Alarm, *following: float) -> list[float]:

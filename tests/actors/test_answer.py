@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from nexus3 import ContentDelta, Notice, StreamComplete, StreamFailed
-from nexus3.actors.watch import TAIL_GRACE
+from nexus3.actors.attempt.watch import TAIL_GRACE
 from nexus3.loopback import Answer
 from nexus3.testing import HANG, Chunk, Cut, Head, Pause, Reply, Step, open_house
 from tests.actors.scripted import BUSY, JSON, SSE, ask, config, events_of, failure_of, said, submitted

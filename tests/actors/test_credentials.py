@@ -20,8 +20,8 @@ from nexus3 import (
     Submission,
     open_supervisor,
 )
-from nexus3.actors.credentials import Credentials
-from nexus3.actors.fetched_key import FETCH_TIMEOUT, REFRESH_PAUSE
+from nexus3.actors.attempt.credentials import Credentials
+from nexus3.actors.attempt.fetched_key import FETCH_TIMEOUT, REFRESH_PAUSE
 from nexus3.actors.gates import budget
 from nexus3.config.resolve import resolve
 from nexus3.loopback import Answer

@@ -16,8 +16,8 @@ from nexus3 import (
     StreamComplete,
     StreamFailed,
 )
+from nexus3.actors.attempt.watch import Watch
 from nexus3.actors.gates.budget import CAPACITY
-from nexus3.actors.watch import Watch
 from nexus3.loopback import Answer
 from nexus3.testing import (
     HANG,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from nexus3.actors.fair_queue import PRIORITIES, FairQueue
+from nexus3.actors.slot.fair_queue import PRIORITIES, FairQueue
 from nexus3.wire.requests import Priority
 
 NEVER = 1e9

@@ -2,8 +2,8 @@
 
 import pytest
 
-from nexus3.actors.fate import fate_of
 from nexus3.actors.pipe import Pipe
+from nexus3.actors.slot.fate import fate_of
 from nexus3.actors.ticket import Ticket
 from nexus3.wire.messages import Message, Role
 from nexus3.wire.requests import CompletionRequest

@@ -8,7 +8,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from nexus3 import ContentDelta, StreamEvent, StreamFailed, Submission, open_supervisor
-from nexus3.actors.forward import forward
+from nexus3.actors.reply.forward import forward
 from nexus3.loopback import Answer
 from nexus3.testing import ScriptedNetwork
 from nexus3.wire.failures import fail

@@ -4,7 +4,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from nexus3 import ContentDelta, StreamEvent, StreamFailed, Submission
-from nexus3.actors.forward import forward
+from nexus3.actors.reply.forward import forward
 from nexus3.actors.ticket import Ticket
 from nexus3.wire.failures import fail
 from tests.actors.house import ask

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from nexus3.actors.ask import Ask
-from nexus3.actors.gatekeeper import MOST_MODELS, Gatekeeper, Stake
+from nexus3.actors.gates.ask import Ask
 from nexus3.actors.gates.budget import CAPACITY
+from nexus3.actors.gates.gatekeeper import MOST_MODELS, Gatekeeper, Stake
 from nexus3.actors.gates.verdict import Pass, Refuse, Wait
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.settings import ModelConfig, ProviderConfig

@@ -10,10 +10,10 @@ import trio
 from trio.testing import MockClock
 
 from nexus3 import AttemptStarted, ContentDelta, Notice, StreamComplete, StreamFailed, Supervisor
-from nexus3.actors.ask import Ask
+from nexus3.actors.attempt.hedged import hedged
+from nexus3.actors.gates.ask import Ask
 from nexus3.actors.gates.budget import CAPACITY
 from nexus3.actors.gates.hedge import MOST_SAVED, SAMPLES, SHARE
-from nexus3.actors.hedged import hedged
 from nexus3.actors.pipe import Pipe
 from nexus3.actors.ticket import Ticket
 from nexus3.loopback import Answer

@@ -16,8 +16,9 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from nexus3 import Supervisor, open_supervisor
-from nexus3.actors import exchange as exchange_module
-from nexus3.actors.attempt import attempt
+from nexus3.actors.attempt import exchange as exchange_module
+from nexus3.actors.attempt.attempt import attempt
+from nexus3.actors.attempt.watch import Watch
 from nexus3.actors.gates.blame import judged
 from nexus3.actors.http.connection import EARLY_ANSWER_TIMEOUT, Connection
 from nexus3.actors.http.head import HeadLimits
@@ -25,7 +26,6 @@ from nexus3.actors.http.ssrf import Origin
 from nexus3.actors.lag import BEAT, UNNOTICED, LoopClock, Timer, loop_clock
 from nexus3.actors.limits import Limits
 from nexus3.actors.transport import TransportFault
-from nexus3.actors.watch import Watch
 from nexus3.actors.watchdog import Watchdog
 from nexus3.loopback import open_loopback_process
 from nexus3.observe.log import host_log

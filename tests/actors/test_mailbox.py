@@ -12,8 +12,8 @@ import trio
 from trio.testing import MockClock
 
 from nexus3.actors.limits import OnFull
-from nexus3.actors.mailbox import Mailbox
 from nexus3.actors.pipe import Pipe
+from nexus3.actors.slot.mailbox import Mailbox
 from nexus3.actors.ticket import Ticket
 from nexus3.wire.events import StreamFailed
 from nexus3.wire.failures import Failure

@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from nexus3.actors.limits import Limits
-from nexus3.actors.reply import YIELD_EVERY, ReplyStream, open_reply
+from nexus3.actors.reply.stream import YIELD_EVERY, ReplyStream, open_reply
 from nexus3.actors.route import target_of
 from nexus3.actors.settings import ProviderConfig
 from nexus3.actors.ticket import REPLY_BATCHES, SlowConsumer, Ticket

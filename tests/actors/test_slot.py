@@ -10,12 +10,12 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from nexus3.actors.ask import Ask
+from nexus3.actors.gates.ask import Ask
 from nexus3.actors.gates.verdict import PASS
 from nexus3.actors.pipe import Pipe
-from nexus3.actors.places import CANCEL_GRACE
 from nexus3.actors.settings import ProviderConfig
-from nexus3.actors.slot import SUSPECT_WITHIN, Slot
+from nexus3.actors.slot.places import CANCEL_GRACE
+from nexus3.actors.slot.slot import SUSPECT_WITHIN, Slot
 from nexus3.actors.ticket import Ticket
 from nexus3.config.resolve import resolve
 from nexus3.observe.log import host_log

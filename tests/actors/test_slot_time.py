@@ -4,11 +4,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from nexus3.actors.ledger import BACKSTOP_GRACE
 from nexus3.actors.pipe import Pipe
-from nexus3.actors.places import CANCEL_GRACE
 from nexus3.actors.settings import ProviderConfig
-from nexus3.actors.slot import Slot
+from nexus3.actors.slot.ledger import BACKSTOP_GRACE
+from nexus3.actors.slot.places import CANCEL_GRACE
+from nexus3.actors.slot.slot import Slot
 from nexus3.actors.ticket import Ticket
 from nexus3.config.resolve import resolve
 from nexus3.observe.log import host_log

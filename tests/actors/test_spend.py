@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from nexus3 import CompletionRequest, Notice, ProviderError, StreamComplete, StreamFailed, Supervisor, Usage
-from nexus3.actors.billing import AccountSnapshot
+from nexus3.actors.gates.billing import AccountSnapshot
 from nexus3.loopback import Answer, Cut, ErrorEvent
 from nexus3.testing import HANG, Chunk, End, Exchange, Head, Reply, Sent, Step, crash, open_house
 from tests.actors.house import house
@@ -167,7 +167,7 @@ async def test_the_price_list_is_asked_under_a_cap_on_money_only(
         asked.append(f"{provider_type} {model}")
         return 7_000_000
 
-    monkeypatch.setattr("nexus3.actors.billing.price_list", lambda: listed)
+    monkeypatch.setattr("nexus3.actors.gates.billing.price_list", lambda: listed)
     async with open_house([costing(30, 20)], config(spend_cap={"tokens": 10_000})) as (sup, _):
         assert (await sup.complete(ask())).usage == COUNTS
         assert asked == []

@@ -7,8 +7,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from nexus3.actors.attempt.watch import TAIL_GRACE, Watch
 from nexus3.actors.limits import Limits
-from nexus3.actors.watch import TAIL_GRACE, Watch
 
 LIMITS = Limits(
     header_timeout=10.0,

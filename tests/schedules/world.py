@@ -15,7 +15,7 @@ import trio
 import trio._core._run
 import trio.testing
 
-import nexus3.actors.reply
+import nexus3.actors.reply.stream
 import nexus3.runtime
 from nexus3 import (
     CompletionRequest,
@@ -33,8 +33,8 @@ from nexus3 import (
     open_supervisor,
 )
 from nexus3.actors.provider import ActorFault
-from nexus3.actors.reply import ReplyStream
-from nexus3.actors.snapshot import Snapshot
+from nexus3.actors.reply.stream import ReplyStream
+from nexus3.actors.slot.snapshot import Snapshot
 from nexus3.loopback import Answer, ErrorEvent
 from nexus3.supervisor.child import ChildStopped
 from nexus3.testing import Chunk, Exchange, ScriptedNetwork, Sent, Step, crash

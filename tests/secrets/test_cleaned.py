@@ -3,7 +3,7 @@
 import msgspec
 
 from nexus3 import ProviderConfig
-from nexus3.actors.credentials import Credentials
+from nexus3.actors.attempt.credentials import Credentials
 from nexus3.config.resolve import resolve
 from nexus3.wire.failures import Failure, fail
 from tests.secrets.canary import GATEWAY_TOKEN, KEYS, PROXY_PASSWORD

@@ -5,6 +5,9 @@ Each state machine has the same three moments: *ask* whether an attempt may begi
 because a later one said no. What begins also ends, once, whatever became of it: cancelled, settled by somebody else,
 or lost with its incarnation. Changes of state come back as values, each once, for the log.
 
+The shell around them, one a slot, is :mod:`.gatekeeper`; it is shown the request as an :mod:`.ask`, and has what it
+costs charged by :mod:`.billing`, which all slots share.
+
 THE LIST, in the order in which a ticket passes it, before every attempt:
 
 1. **breaker** (of the provider): where nobody is at home, nothing else matters; and its refusal comes at once, so that

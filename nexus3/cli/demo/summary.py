@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from nexus3.actors.snapshot import ChildSnapshot, Snapshot
+from nexus3.actors.slot.snapshot import ChildSnapshot, Snapshot
 from nexus3.cli.demo.checks import Checks
 from nexus3.cli.demo.follow import Told
 from nexus3.supervisor.settings import SupervisorSettings

@@ -9,10 +9,10 @@ from typing import Protocol
 
 import pytest
 
-from nexus3.actors.fair_queue import FairQueue
 from nexus3.actors.gates.estimate import Estimate, Estimator
 from nexus3.actors.gates.rates import Rates
 from nexus3.actors.gates.verdict import Wait
+from nexus3.actors.slot.fair_queue import FairQueue
 from nexus3.wire.messages import Usage
 from nexus3.wire.retry_hints import Dimension, RateLimit
 

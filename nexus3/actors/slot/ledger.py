@@ -11,12 +11,12 @@ from collections.abc import Callable
 
 import trio
 
-from nexus3.actors.alarm import Alarm
-from nexus3.actors.fate import fate_of
-from nexus3.actors.mailbox import Mailbox
-from nexus3.actors.places import Places
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.route import wants_stream
+from nexus3.actors.slot.alarm import Alarm
+from nexus3.actors.slot.fate import fate_of
+from nexus3.actors.slot.mailbox import Mailbox
+from nexus3.actors.slot.places import Places
 from nexus3.actors.ticket import Ticket
 from nexus3.observe import catalog
 from nexus3.observe.genai import GenAI

@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 import trio
 
-from nexus3.actors.answer import Answer
-from nexus3.actors.credentials import AttemptKey
+from nexus3.actors.attempt.answer import Answer
+from nexus3.actors.attempt.credentials import AttemptKey
+from nexus3.actors.attempt.tapped import tapped
+from nexus3.actors.attempt.watch import Watch
 from nexus3.actors.pipe import Batch
 from nexus3.actors.resolved import ResolvedProvider
-from nexus3.actors.slot import Slot
-from nexus3.actors.tapped import tapped
+from nexus3.actors.slot.slot import Slot
 from nexus3.actors.ticket import Ticket, out_of_time
 from nexus3.actors.transport import Transport, TransportFault
-from nexus3.actors.watch import Watch
 from nexus3.wire.catalog import Target
 from nexus3.wire.codecs.dialects import CODECS
 from nexus3.wire.failures import Failure, ProviderError, fail

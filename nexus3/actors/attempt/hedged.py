@@ -13,7 +13,7 @@ from typing import Protocol
 
 import trio
 
-from nexus3.actors.slot import Slot
+from nexus3.actors.slot.slot import Slot
 from nexus3.actors.ticket import Ticket
 from nexus3.observe import catalog
 from nexus3.observe.log import Log
@@ -22,7 +22,7 @@ from nexus3.wire.failures import Failure
 
 
 class Send(Protocol):
-    """Makes one attempt on a lane; see :func:`nexus3.actors.attempt.attempt`."""
+    """Makes one attempt on a lane; see :func:`nexus3.actors.attempt.attempt.attempt`."""
 
     def __call__(self, lane: Ticket, /, *, is_hedge: bool = False) -> Awaitable[Failure | None]: ...
 

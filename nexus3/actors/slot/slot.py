@@ -3,9 +3,8 @@
 The slot is plain synchronous state. The incarnation takes tickets from it; the supervisor tells it, through
 :meth:`Slot.on_state`, how its child fares; neither knows the other.
 
-Which tickets there are is the matter of its :mod:`ledger <nexus3.actors.ledger>`, who holds a place that of its
-:mod:`places <nexus3.actors.places>`, whose turn it is that of its :mod:`dispatch <nexus3.actors.dispatch>`. Here is
-what concerns more than one of them.
+Which tickets there are is the matter of its :mod:`.ledger`, who holds a place that of its :mod:`.places`, whose turn it
+is that of its :mod:`.dispatch`. Here is what concerns more than one of them.
 """
 
 import math
@@ -16,14 +15,14 @@ from typing import Literal
 
 import trio
 
-from nexus3.actors.alarm import Alarm
-from nexus3.actors.billing import Billing
-from nexus3.actors.dispatch import Dispatch
-from nexus3.actors.gatekeeper import Gatekeeper
-from nexus3.actors.ledger import Ledger
-from nexus3.actors.mailbox import Mailbox
-from nexus3.actors.places import Places
+from nexus3.actors.gates.billing import Billing
+from nexus3.actors.gates.gatekeeper import Gatekeeper
 from nexus3.actors.resolved import ResolvedProvider
+from nexus3.actors.slot.alarm import Alarm
+from nexus3.actors.slot.dispatch import Dispatch
+from nexus3.actors.slot.ledger import Ledger
+from nexus3.actors.slot.mailbox import Mailbox
+from nexus3.actors.slot.places import Places
 from nexus3.actors.tap import Tap
 from nexus3.actors.ticket import Ticket
 from nexus3.observe import catalog

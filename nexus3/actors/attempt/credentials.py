@@ -1,7 +1,7 @@
 """A provider's key as a header, added last; and taken out of what the provider says.
 
 One object per generation of settings: all its requests share the key, also where a function returns it
-(:mod:`nexus3.actors.fetched_key`).
+(:mod:`nexus3.actors.attempt.fetched_key`).
 """
 
 import re
@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from nexus3.actors.fetched_key import FetchedKey
+from nexus3.actors.attempt.fetched_key import FetchedKey
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.secrets import Secret
 from nexus3.observe.redact import MIN_SECRET_CHARS, Redactor
@@ -52,7 +52,7 @@ class Credentials:
         on_refresh_failed: Callable[[str], None] = lambda _problem: None,
     ) -> None:
         """``wall_clock`` tells Unix time, as the expiry of a fetched key does. ``on_refresh_failed`` is told why the
-        next key could not be fetched ahead of time; see :class:`~nexus3.actors.fetched_key.FetchedKey`."""
+        next key could not be fetched ahead of time; see :class:`~nexus3.actors.attempt.fetched_key.FetchedKey`."""
         self._provider = provider
         key = provider.api_key
         self._key: Secret | FetchedKey | None

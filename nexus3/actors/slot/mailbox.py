@@ -4,7 +4,7 @@ It is owned by the slot and outlives incarnations, so mail is never lost in a re
 throws away what was sent when its receiver closes, nothing can be taken out of its middle, nothing in it expires, and
 one caller with a thousand waiting sends keeps all others waiting behind them.
 
-Who is served next is :mod:`nexus3.actors.fair_queue`'s matter; here is who gets in, and when one must leave.
+Who is served next is :mod:`nexus3.actors.slot.fair_queue`'s matter; here is who gets in, and when one must leave.
 """
 
 import heapq
@@ -16,8 +16,8 @@ from typing import assert_never
 
 import trio
 
-from nexus3.actors.fair_queue import PRIORITIES, FairQueue
 from nexus3.actors.limits import OnFull
+from nexus3.actors.slot.fair_queue import PRIORITIES, FairQueue
 from nexus3.actors.ticket import Ticket, out_of_time
 from nexus3.wire.failures import Failure, fail
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import trio
 
-from nexus3.actors.reply import ReplyStream
+from nexus3.actors.reply.stream import ReplyStream
 from nexus3.actors.ticket import Ticket
 from nexus3.wire.events import StreamComplete, StreamEvent, StreamFailed
 from nexus3.wire.failures import fail

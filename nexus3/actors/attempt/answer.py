@@ -7,11 +7,11 @@ from typing import Literal
 import msgspec
 import trio
 
+from nexus3.actors.attempt.watch import Watch
 from nexus3.actors.limits import Limits
-from nexus3.actors.slot import Slot
+from nexus3.actors.slot.slot import Slot
 from nexus3.actors.ticket import Ticket
 from nexus3.actors.transport import Response, TransportFault
-from nexus3.actors.watch import Watch
 from nexus3.wire.catalog import Target
 from nexus3.wire.classify import request_id_of, response_failure
 from nexus3.wire.codecs import Codec, Decoder, Reply

@@ -6,12 +6,12 @@ from random import Random
 
 import trio
 
-from nexus3.actors.attempt import attempt
-from nexus3.actors.credentials import Credentials
+from nexus3.actors.attempt.attempt import attempt
+from nexus3.actors.attempt.credentials import Credentials
+from nexus3.actors.attempt.hedged import hedged
 from nexus3.actors.gates.retry import MIN_ATTEMPT, Policy, delay_before_retry
-from nexus3.actors.hedged import hedged
 from nexus3.actors.resolved import ResolvedProvider
-from nexus3.actors.slot import Slot
+from nexus3.actors.slot.slot import Slot
 from nexus3.actors.ticket import SlowConsumer, Ticket, failed, out_of_time
 from nexus3.actors.transport import Transport
 from nexus3.observe import catalog

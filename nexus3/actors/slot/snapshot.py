@@ -7,8 +7,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from nexus3.actors.billing import AccountSnapshot
-from nexus3.actors.slot import ChildState, Slot
+from nexus3.actors.gates.billing import AccountSnapshot
+from nexus3.actors.slot.slot import ChildState, Slot
 
 
 class ChildSnapshot(msgspec.Struct, frozen=True, kw_only=True):

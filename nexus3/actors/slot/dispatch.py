@@ -7,12 +7,12 @@ from copy import copy
 
 import trio
 
-from nexus3.actors.alarm import Alarm
-from nexus3.actors.gatekeeper import Gatekeeper
+from nexus3.actors.gates.gatekeeper import Gatekeeper
 from nexus3.actors.gates.retry import MIN_ATTEMPT
 from nexus3.actors.gates.verdict import PASS, Pass, Refuse, Verdict, Wait, within
-from nexus3.actors.mailbox import Mailbox
-from nexus3.actors.places import Places
+from nexus3.actors.slot.alarm import Alarm
+from nexus3.actors.slot.mailbox import Mailbox
+from nexus3.actors.slot.places import Places
 from nexus3.actors.ticket import Ticket
 from nexus3.observe import catalog
 from nexus3.observe.log import Log

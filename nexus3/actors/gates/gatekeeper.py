@@ -2,7 +2,7 @@
 
 A thin shell around the pure machines of :mod:`nexus3.actors.gates`: one set for the provider, one for each of its
 models. Everything here is synchronous and belongs to the slot, so it outlives incarnations and needs no lock. The caps
-on spending alone are shared with the other slots (:mod:`nexus3.actors.billing`).
+on spending alone are shared with the other slots (:mod:`nexus3.actors.gates.billing`).
 """
 
 from collections import Counter
@@ -11,10 +11,10 @@ from random import Random
 
 import msgspec
 
-from nexus3.actors.ask import Ask
-from nexus3.actors.billing import Bill, Billing, Wake
 from nexus3.actors.gates import breaker as breakers
 from nexus3.actors.gates import cooldown as cooldowns
+from nexus3.actors.gates.ask import Ask
+from nexus3.actors.gates.billing import Bill, Billing, Wake
 from nexus3.actors.gates.blame import judged
 from nexus3.actors.gates.breaker import Breaker, Permit
 from nexus3.actors.gates.budget import RetryBudget

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import trio
 
-from nexus3.actors.reply import ReplyStream, open_reply
+from nexus3.actors.reply.stream import ReplyStream, open_reply
 from nexus3.actors.ticket import Ticket
 from nexus3.wire.events import StreamEvent
 from nexus3.wire.messages import Message

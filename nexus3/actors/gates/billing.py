@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from nexus3.actors.ask import Ask
+from nexus3.actors.gates.ask import Ask
 from nexus3.actors.gates.estimate import Estimate
 from nexus3.actors.gates.prices import (
     NANODOLLARS,

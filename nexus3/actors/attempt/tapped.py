@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import trio
 
-from nexus3.actors.credentials import secrets_of
+from nexus3.actors.attempt.credentials import secrets_of
 from nexus3.actors.resolved import ResolvedProvider
 from nexus3.actors.tap import AttemptId, Ending, Listener, Tap
 from nexus3.actors.ticket import SlowConsumer, Ticket
