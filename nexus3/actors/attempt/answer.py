@@ -93,7 +93,8 @@ class Answer:
                         events += self._undeclared(decoder.outcome)
                     watch.bytes_came(content=decoder.emitted and bool(events))
             if events:
-                self._speak(decoder.emitted)
+                if not self.ticket.emitted:
+                    self._speak(decoder.emitted)
                 if not self.ticket.offer(events):
                     # The reader is behind; that is not the provider's fault.
                     watch.pause()

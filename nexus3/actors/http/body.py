@@ -222,10 +222,11 @@ class ChunkedBody:
         at = self._take_open_chunk(data, 0, pieces) if self._left else 0
         if self._left:
             return
-        while True:
+        while at < len(data):
             line_end = data.find(b"\r\n", at, at + _MAX_SIZE_LINE + 2)
             if line_end < 0:
-                break
+                self._hold(data[at:])
+                return
             size = _size_of(data[at:line_end])
             if not size:
                 self._trailers = FieldLines("bad_trailer", max_header_bytes=self._max_header_bytes)
@@ -239,8 +240,11 @@ class ChunkedBody:
                 return
             pieces.append(data[at:end])
             at = end + 2
-        self._held = data[at:]
-        line = self._held.removesuffix(b"\r")
+
+    def _hold(self, beginning: bytes) -> None:
+        """Keep the beginning of a size line until its rest comes."""
+        self._held = beginning
+        line = beginning.removesuffix(b"\r")
         if len(line) > _MAX_SIZE_LINE or not _SIZE_SO_FAR.fullmatch(line):
             raise BadHttp("bad_chunk")
 
